@@ -1,0 +1,1 @@
+"""What is declared: Pulumi component resources, one subject a file."""

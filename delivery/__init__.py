@@ -1,0 +1,1 @@
+"""When it changes: the `slipway` command, on the Automation API."""

@@ -1,0 +1,1 @@
+"""Runs the Pulumi program where no Pulumi CLI can be had."""

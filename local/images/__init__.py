@@ -1,0 +1,1 @@
+"""OCI images made here, where no image registry can be reached."""

@@ -1,0 +1,1 @@
+"""Rules that every declared resource must obey: one source, used with both engines."""
