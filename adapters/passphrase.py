@@ -1,0 +1,127 @@
+"""Pulumi's passphrase secrets: what `secure: v1:…` and `encryptionsalt` in a stack file mean.
+
+The format is Pulumi's own (sdk/go/common/resource/config/crypt.go), so that the Pulumi CLI and the local engine read
+each other's stack files: PBKDF2-HMAC-SHA256 with 1,000,000 iterations over an 8-byte salt gives a 32-byte AES-256-GCM
+key; a secret is `v1:<base64 of the 12-byte nonce>:<base64 of ciphertext and tag>`; a stack's `encryptionsalt` is
+`v1:<base64 salt>:` followed by the encrypted word `pulumi`, by which a wrong passphrase is noticed.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import functools
+import hashlib
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+from adapters.errors import BadInput
+
+_ITERATIONS = 1_000_000
+_SALT_BYTES = 8
+_KEY_BYTES = 32
+_NONCE_BYTES = 12
+_CHECK_WORD = "pulumi"
+_VERSION = "v1"
+
+
+class Passphrase:
+    """Encrypts and decrypts one stack's secrets. `key` is the derived AES key, 32 bytes; never print it."""
+
+    def __init__(self, key: bytes) -> None:
+        self.key = key
+        self._cipher = AESGCM(key)
+
+    def __repr__(self) -> str:
+        return "Passphrase(key=…)"
+
+    @classmethod
+    def create(cls, passphrase: str) -> tuple[Passphrase, str]:
+        """A crypter with a fresh salt, and the `encryptionsalt` to write into the stack file."""
+        salt = os.urandom(_SALT_BYTES)
+        crypter = cls(_derive(passphrase, salt))
+        return crypter, f"{_VERSION}:{_encode(salt)}:{crypter.encrypt(_CHECK_WORD)}"
+
+    @classmethod
+    def open(cls, passphrase: str, encryptionsalt: str) -> Passphrase:
+        """The crypter of a stack whose file says `encryptionsalt`; raises `BadInput` for a wrong passphrase."""
+        version, _, rest = encryptionsalt.partition(":")
+        salt, _, check = rest.partition(":")
+        if version != _VERSION or not check:
+            raise _malformed("encryptionsalt", "v1:<base64 salt>:v1:<nonce>:<ciphertext>")
+        crypter = cls(_derive(passphrase, _decode(salt, "encryptionsalt")))
+        if crypter.decrypt(check) != _CHECK_WORD:
+            raise _wrong_passphrase()
+        return crypter
+
+    def encrypt(self, plaintext: str) -> str:
+        """`plaintext` as `v1:<nonce>:<ciphertext>`, different each time."""
+        nonce = os.urandom(_NONCE_BYTES)
+        return f"{_VERSION}:{_encode(nonce)}:{_encode(self._cipher.encrypt(nonce, plaintext.encode(), None))}"
+
+    def decrypt(self, ciphertext: str) -> str:
+        """What `encrypt` was given; raises `BadInput` if it was encrypted by another passphrase or is malformed."""
+        match ciphertext.split(":"):
+            case [version, nonce, sealed] if version == _VERSION:
+                pass
+            case _:
+                raise _malformed("an encrypted value", "v1:<base64 nonce>:<base64 ciphertext>")
+        nonce_bytes, sealed_bytes = _decode(nonce, "an encrypted value"), _decode(sealed, "an encrypted value")
+        try:
+            return self._cipher.decrypt(nonce_bytes, sealed_bytes, None).decode()
+        except InvalidTag:
+            raise _wrong_passphrase() from None
+        except ValueError:  # a nonce of a wrong length, or bytes that are no UTF-8
+            raise _malformed("an encrypted value", "a 12-byte nonce and UTF-8 text") from None
+
+
+def find_passphrase(environ: Mapping[str, str] = os.environ) -> str:
+    """The passphrase where Pulumi looks for it: `PULUMI_CONFIG_PASSPHRASE` (may be empty), else the file named by
+    `PULUMI_CONFIG_PASSPHRASE_FILE`; raises `BadInput` without either."""
+    if (passphrase := environ.get("PULUMI_CONFIG_PASSPHRASE")) is not None:
+        return passphrase
+    if name := environ.get("PULUMI_CONFIG_PASSPHRASE_FILE"):
+        try:
+            return Path(name).read_text(encoding="utf-8").strip()
+        except OSError as error:
+            raise BadInput(
+                f"the passphrase file cannot be read: {error.strerror}",
+                where=name,
+                fix="Set PULUMI_CONFIG_PASSPHRASE_FILE to a readable file",
+            ) from None
+    raise BadInput(
+        "the passphrase of the stack's secrets is not set",
+        fix="Set PULUMI_CONFIG_PASSPHRASE, or PULUMI_CONFIG_PASSPHRASE_FILE to the name of a file that holds it",
+    )
+
+
+@functools.lru_cache(maxsize=64)
+def _derive(passphrase: str, salt: bytes) -> bytes:
+    """A third of a second each: kept, since one process opens the same stack several times."""
+    return hashlib.pbkdf2_hmac("sha256", passphrase.encode(), salt, _ITERATIONS, _KEY_BYTES)
+
+
+def _encode(data: bytes) -> str:
+    return base64.b64encode(data).decode("ascii")
+
+
+def _decode(text: str, what: str) -> bytes:
+    try:
+        return base64.b64decode(text, validate=True)
+    except (binascii.Error, ValueError):
+        raise _malformed(what, "base64 between the colons") from None
+
+
+def _malformed(what: str, allowed: str) -> BadInput:
+    return BadInput(f"{what} of the stack is malformed", allowed=allowed, fix="Restore the stack file from git")
+
+
+def _wrong_passphrase() -> BadInput:
+    return BadInput(
+        "wrong passphrase: it does not open the secrets of this stack",
+        fix="Set PULUMI_CONFIG_PASSPHRASE to the passphrase the stack was created with",
+    )
