@@ -1,0 +1,1 @@
+"""hello: the first service that Slipway delivers, and a template for the next ones."""
