@@ -20,8 +20,8 @@ from local.images import oci
 
 SUITE = "bookworm"
 RUNTIME_PACKAGES = ("ca-certificates", "libpython3-stdlib", "media-types", "python3-minimal", "tzdata")
-BUILDER_PACKAGES = (*RUNTIME_PACKAGES, "coreutils", "dash", "python3-pip")
-"""What a Dockerfile's build stage stands on: a shell and pip besides."""
+BUILDER_PACKAGES = (*RUNTIME_PACKAGES, "coreutils", "dash", "findutils", "grep", "python3-pip", "sed")
+"""What a Dockerfile's build stage stands on: pip, a shell and its usual tools besides."""
 
 _CERTIFICATES = "usr/share/ca-certificates/mozilla/"
 _KEPT_DOCUMENTATION = re.compile(r"usr/share/doc/[^/]+(/copyright)?")

@@ -17,7 +17,7 @@ _VARIABLES_NOT_SETTINGS = {"PIP_CONFIG_FILE", "PIP_REQUIRE_VIRTUALENV"}
 
 
 def settings_for_build(scratch: Path) -> list[str]:
-    """Arguments for buildah: a configuration file as the secret `pip.conf`, and the files it names, mounted read-only."""
+    """Arguments for buildah: a configuration file as the secret `pip.conf`, and the files that it names as mounts."""
     settings = machine_settings()
     secret = scratch / "pip.conf"
     with os.fdopen(os.open(secret, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:

@@ -1,4 +1,4 @@
-"""The images a local cluster needs before its registry runs: each one static binary, built here from a pinned Go module.
+"""The images a local cluster needs before its registry runs: each one static binary, built from a pinned Go module.
 
 They are imported into containerd when the node starts. Names are known without building anything.
 """

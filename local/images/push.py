@@ -50,10 +50,11 @@ def push(
 
 
 def _authfile(private: Path, repository: str, username: str, password: str) -> Path:
+    host, _, _ = repository.partition("/")
     credentials = base64.b64encode(f"{username}:{password}".encode()).decode()
     path = private / "auth.json"
     path.touch(mode=0o600)
-    path.write_text(json.dumps({"auths": {repository.split("/")[0]: {"auth": credentials}}}))
+    path.write_text(json.dumps({"auths": {host: {"auth": credentials}}}))
     return path
 
 

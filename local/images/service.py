@@ -55,7 +55,9 @@ def build_service(directory: Path, name: str) -> BuiltImage:
     if not (directory / "Dockerfile").is_file():
         raise BadInput("a service needs a Dockerfile and there is none", where=str(directory))
     bases = _bases()
-    archive = cache_dir() / "images" / "services" / f"{name}-{_key(directory, bases)}.tar"
+    recipe = (content_hash(directory), bases.digests(), Path(__file__).read_text())
+    key = hashlib.sha256(repr(recipe).encode()).hexdigest()[:24]
+    archive = cache_dir() / "images" / "services" / f"{name}-{key}.tar"
     if not archive.exists():
         with step(f"building the image of {name}"):
             _build(directory, name, bases, archive)
@@ -115,16 +117,17 @@ def _buildah(directory: Path, name: str, bases: _Bases, made: Path, scratch: Pat
     return ["buildah", *storage, "build", *isolation, *same_digest, *arguments, *output, str(directory)]
 
 
-def _key(directory: Path, bases: _Bases) -> str:
-    """A hash of the bases and of every file that may be copied into the image, with its path and executable bit.
+def content_hash(directory: Path) -> str:
+    """A hash of every file that may be copied into an image, with its path and executable bit.
 
     What `.dockerignore` leaves out counts too: a build too many gives the same digest, one too few gives a wrong image.
     """
-    key = hashlib.sha256(repr((bases.digests(), Path(__file__).read_text())).encode())
+    total = hashlib.sha256()
     for path in _content(directory):
-        key.update(repr((str(path.relative_to(directory)), os.access(path, os.X_OK))).encode())
-        key.update(hashlib.sha256(os.fsencode(path.readlink()) if path.is_symlink() else path.read_bytes()).digest())
-    return key.hexdigest()[:24]
+        data = os.fsencode(path.readlink()) if path.is_symlink() else path.read_bytes()
+        kind = "link" if path.is_symlink() else "program" if os.access(path, os.X_OK) else "file"
+        total.update(repr((str(path.relative_to(directory)), kind, hashlib.sha256(data).hexdigest())).encode())
+    return total.hexdigest()
 
 
 def _content(directory: Path) -> Iterator[Path]:
