@@ -44,7 +44,8 @@ def push(
             target = f"{repository}:{tag}"
             copy = ["skopeo", "copy", "--quiet", "--preserve-digests", "--retry-times=2", *options]
             try:
-                run([*copy, f"oci-archive:{image.archive}", f"docker://{target}"], timeout_s=_TIMEOUT_S)
+                source = f"oci-archive:{image.archive}"
+                run([*copy, source, f"docker://{target}"], env={"TMPDIR": private}, timeout_s=_TIMEOUT_S)
             except CommandFailed as error:
                 raise _explained(error, target) from error
 

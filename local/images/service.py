@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import hashlib
 import os
+import shutil
 import tempfile
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -24,6 +26,7 @@ from local.images import debian, oci, pip
 
 _TIMEOUT_S = 1200
 _TAIL_LINES = 15
+_KEPT_S = 30 * 24 * 3600
 _NOT_CONTENT = {"__pycache__", ".pytest_cache", ".mypy_cache", ".ruff_cache"}
 
 
@@ -58,9 +61,12 @@ def build_service(directory: Path, name: str) -> BuiltImage:
     recipe = (content_hash(directory), bases.digests(), Path(__file__).read_text())
     key = hashlib.sha256(repr(recipe).encode()).hexdigest()[:24]
     archive = cache_dir() / "images" / "services" / f"{name}-{key}.tar"
-    if not archive.exists():
+    if archive.exists():
+        archive.touch()
+    else:
         with step(f"building the image of {name}"):
             _build(directory, name, bases, archive)
+        _forget_the_unused(archive.parent)
     return BuiltImage(archive, oci.digest_of(archive))
 
 
@@ -78,6 +84,7 @@ def _bases() -> _Bases:
             made = [pool.submit(_make_base, archive, packages) for archive, packages in missing.items()]
             for base in made:
                 base.result()
+        _forget_the_unused(folder.parent)
     return bases
 
 
@@ -98,7 +105,7 @@ def _build(directory: Path, name: str, bases: _Bases, archive: Path) -> None:
     with tempfile.TemporaryDirectory(dir=archive.parent, prefix=f".{name}-") as scratch:
         made = Path(scratch) / "image.tar"
         try:
-            run(_buildah(directory, name, bases, made, Path(scratch)), timeout_s=_TIMEOUT_S)
+            run(_buildah(directory, name, bases, made, Path(scratch)), env={"TMPDIR": scratch}, timeout_s=_TIMEOUT_S)
         except CommandFailed as error:
             raise _explained(error) or BadInput(
                 f"the image of {name} does not build: {_tail(error.output)}",
@@ -112,7 +119,7 @@ def _buildah(directory: Path, name: str, bases: _Bases, made: Path, scratch: Pat
     storage = [f"--root={scratch / 'root'}", f"--runroot={scratch / 'run'}", "--storage-driver=vfs"]
     same_digest = ["--timestamp=0", "--omit-history", "--identity-label=false", "--layers=false"]
     arguments = [f"--build-arg=BASE=oci-archive:{bases.base}", f"--build-arg=BUILDER=oci-archive:{bases.builder}"]
-    output = ["--disable-compression=false", f"--tag=oci-archive:{made}:{name}"]
+    output = ["--format=oci", "--disable-compression=false", f"--tag=oci-archive:{made}:{name}"]
     isolation = ["--isolation=chroot", *pip.settings_for_build(scratch)]
     return ["buildah", *storage, "build", *isolation, *same_digest, *arguments, *output, str(directory)]
 
@@ -134,6 +141,13 @@ def _content(directory: Path) -> Iterator[Path]:
     for path in sorted(directory.rglob("*")):
         if not _NOT_CONTENT & set(path.relative_to(directory).parts) and (path.is_symlink() or path.is_file()):
             yield path
+
+
+def _forget_the_unused(folder: Path) -> None:
+    """Remove what nobody asked for in a month, and what interrupted builds left."""
+    for path in folder.iterdir():
+        if time.time() - path.lstat().st_mtime > _KEPT_S:
+            shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
 
 
 def _explained(error: CommandFailed) -> SlipwayError | None:

@@ -26,7 +26,8 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from adapters.errors import BadInput, Unreachable
+from adapters.command import run
+from adapters.errors import BadInput, MachineUnfit, Unreachable
 from adapters.paths import REPOSITORY
 from local.images import BuiltImage, build_service, pip, platform_binary, push
 from local.images.debian import apt_sources
@@ -78,7 +79,10 @@ def test_the_same_content_in_another_place_gives_the_same_digest(
         again.archive.unlink()
 
 
-def test_other_content_gives_another_digest(image: BuiltImage, tmp_path: Path) -> None:
+def test_other_content_gives_another_digest_and_what_is_long_unused_goes(image: BuiltImage, tmp_path: Path) -> None:
+    old = image.archive.parent / "old-0123456789ab.tar"
+    old.touch()
+    os.utime(old, (0, 0))
     copy = tmp_path / "hello"
     shutil.copytree(HELLO, copy, ignore=shutil.ignore_patterns("__pycache__"))
     with (copy / "hello" / "app.py").open("a") as file:
@@ -86,6 +90,8 @@ def test_other_content_gives_another_digest(image: BuiltImage, tmp_path: Path) -
     changed = build_service(copy, "hello-changed")
     changed.archive.unlink()
     assert changed.digest != image.digest
+    assert image.archive.exists()
+    assert not old.exists()
 
 
 def test_a_built_image_is_found_again_without_its_tools(image: BuiltImage, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -153,6 +159,16 @@ def test_a_wrong_dockerfile_is_reported_with_what_it_printed(tmp_path: Path) -> 
     with pytest.raises(BadInput, match="the cause of it all") as caught:
         build_service(service, "wrong")
     assert str(service / "Dockerfile") in str(caught.value)
+
+
+def test_a_full_disk_is_the_machines_fault(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run(["mount", "-t", "tmpfs", "-o", "size=20m", "tmpfs", str(tmp_path)])
+    try:
+        monkeypatch.setenv("SLIPWAY_CACHE_DIR", str(tmp_path))
+        with pytest.raises(MachineUnfit, match="the disk is full"):
+            build_service(HELLO, "hello")
+    finally:
+        run(["umount", str(tmp_path)])
 
 
 def test_a_build_leaves_no_mount_and_no_files_behind(image: BuiltImage, tmp_path: Path) -> None:
