@@ -75,18 +75,21 @@ def write_base(archive: Path, name: str, packages: tuple[str, ...]) -> None:
 
 def apt_sources() -> str:
     """This machine's own Debian sources for `SUITE`, its updates and security updates, in one-line format."""
+    lines = _listed_sources()
+    if not lines:
+        # A machine's image often comes without package lists, and only they say whose packages a source has.
+        run(["apt-get", "update"])
+        lines = _listed_sources()
+    if not any(f" {SUITE} " in line for line in lines):
+        raise MachineUnfit(f"apt knows no packages of Debian {SUITE}", fix="Add Debian's sources to /etc/apt")
+    return "\n".join(lines) + "\n"
+
+
+def _listed_sources() -> list[str]:
     wanted = (SUITE, f"{SUITE}-updates", f"{SUITE}-security")
     targets = ["apt-get", "indextargets", "--format", "$(CODENAME) $(REPO_URI) $(COMPONENT)"]
-    listed = run([*targets, "Created-By: Packages", "Origin: Debian"])
-    lines = []
-    for codename, uri, component in (line.split() for line in listed.splitlines()):
-        if codename in wanted:
-            lines.append(f"deb {uri} {codename} {component}")
-    if not any(f" {SUITE} " in line for line in lines):
-        raise MachineUnfit(
-            f"apt knows no packages of Debian {SUITE}", fix="Run `apt-get update`, or name a Dockerfile's BASE yourself"
-        )
-    return "\n".join(sorted(set(lines))) + "\n"
+    listed = [line.split() for line in run([*targets, "Created-By: Packages", "Origin: Debian"]).splitlines()]
+    return sorted({f"deb {uri} {codename} {component}" for codename, uri, component in listed if codename in wanted})
 
 
 def _layer_of(root: Path) -> bytes:

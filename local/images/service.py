@@ -79,6 +79,7 @@ def _bases() -> _Bases:
     wanted = {bases.base: debian.RUNTIME_PACKAGES, bases.builder: debian.BUILDER_PACKAGES}
     missing = {archive: packages for archive, packages in wanted.items() if not archive.exists()}
     if missing:
+        _need_root()
         apt.ensure("mmdebstrap")
         with step("making a base image from Debian packages"), ThreadPoolExecutor() as pool:
             made = [pool.submit(_make_base, archive, packages) for archive, packages in missing.items()]
@@ -86,6 +87,11 @@ def _bases() -> _Bases:
                 base.result()
         _forget_the_unused(folder.parent)
     return bases
+
+
+def _need_root() -> None:
+    if os.geteuid() != 0:
+        raise MachineUnfit("images are built as root", fix="Run as root, or push images built elsewhere")
 
 
 def _make_base(archive: Path, packages: tuple[str, ...]) -> None:
@@ -99,6 +105,7 @@ def _make_base(archive: Path, packages: tuple[str, ...]) -> None:
 
 
 def _build(directory: Path, name: str, bases: _Bases, archive: Path) -> None:
+    _need_root()
     apt.ensure("buildah")
     archive.parent.mkdir(parents=True, exist_ok=True)
     # Storage of its own, thrown away: nothing of other users of buildah is touched, and nothing stays.
