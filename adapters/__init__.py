@@ -1,1 +1,1 @@
-"""How everything here reaches the outside: Kubernetes, registries, stack files, other programs. Imports no other room."""
+"""How everything here reaches the outside: Kubernetes, registries, stack files, programs. Imports no other room."""

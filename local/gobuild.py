@@ -1,0 +1,121 @@
+"""Builds pinned Go modules into the user's cache, once a version: a second checkout builds nothing.
+
+A binary's place is named by everything that decides its content: the module's files, the flags and the Go release.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import os
+import re
+import shutil
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from adapters.command import CommandFailed, run
+from adapters.errors import MachineUnfit
+from adapters.paths import cache_dir
+from adapters.progress import step
+
+GO_MINIMUM = (1, 26)
+DISK_NEEDED = 6 << 30
+"""Bytes that a cold build of Kubernetes takes in Go's build cache, module cache and output; measured 5.1 GB."""
+
+_OWN_CLUSTER = "Or use a cluster of your own: name its context in the stack files (see README.md)"
+
+
+def build(module: Path, packages: Sequence[str], *, ldflags: str = "", tags: str = "") -> dict[str, Path]:
+    """Build `packages` of the Go module in `module`; maps each binary's name to its path in the cache.
+
+    Raises `MachineUnfit` when Go is missing or too old or the disk too full, `CommandFailed` when the compiler does.
+    """
+    go = _go_version()
+    target = cache_dir() / "bin" / _fingerprint(module, [go, *packages, ldflags, tags])
+    binaries = {_binary_name(package): target / _binary_name(package) for package in packages}
+    if target.is_dir():
+        return binaries
+    with _lock(target):
+        if not target.is_dir():
+            _require_disk(target.parent)
+            with step(f"building {', '.join(binaries)} with {go}"):
+                _compile(module, packages, ldflags, tags, target)
+    return binaries
+
+
+def _compile(module: Path, packages: Sequence[str], ldflags: str, tags: str, target: Path) -> None:
+    """Build beside `target`, then rename: whoever looks sees all binaries or none."""
+    with tempfile.TemporaryDirectory(dir=target.parent, prefix=".building-") as scratch:
+        output = Path(scratch) / "bin"
+        output.mkdir()
+        flags = ["-mod=readonly", "-trimpath", "-buildvcs=false", f"-ldflags=-s -w {ldflags}", f"-tags={tags}"]
+        # GOTOOLCHAIN=local: an older Go must be refused, not fetch a newer one behind the user's back.
+        environment = {"CGO_ENABLED": "0", "GOTOOLCHAIN": "local", "GOFLAGS": "", "GOWORK": "off"}
+        run(["go", "build", *flags, "-o", f"{output}/", *packages], cwd=module, env=environment)
+        output.rename(target)
+
+
+def _go_version() -> str:
+    """The Go release on PATH, like `go1.26.8`."""
+    if shutil.which("go") is None:
+        raise MachineUnfit(
+            "Go is not installed, and the local cluster is built from Go modules",
+            allowed=f"Go {_dotted(GO_MINIMUM)} or newer on PATH",
+            fix=f"Install it from go.dev/dl. {_OWN_CLUSTER}",
+        )
+    try:
+        release = run(["go", "env", "GOVERSION"], env={"GOTOOLCHAIN": "local"}).strip()
+    except CommandFailed as failed:
+        raise MachineUnfit("Go does not run", fix=f"It said: {failed.output.strip()}") from failed
+    found = re.match(r"go(\d+)\.(\d+)", release)
+    if not found or (int(found[1]), int(found[2])) < GO_MINIMUM:
+        raise MachineUnfit(
+            f"Go is too old: {release}",
+            allowed=f"Go {_dotted(GO_MINIMUM)} or newer on PATH",
+            fix=f"Install a newer one from go.dev/dl. {_OWN_CLUSTER}",
+        )
+    return release
+
+
+def _require_disk(directory: Path) -> None:
+    free = shutil.disk_usage(directory).free
+    if free < DISK_NEEDED:
+        raise MachineUnfit(
+            f"there is not enough disk space to build: {free / 2**30:.1f} GiB are free",
+            where=str(directory),
+            allowed=f"at least {DISK_NEEDED / 2**30:.0f} GiB",
+            fix=f"Free some, or name another place by SLIPWAY_CACHE_DIR. {_OWN_CLUSTER}",
+        )
+
+
+def _fingerprint(module: Path, settings: Sequence[str]) -> str:
+    """A name for what the build gives: 16 hex digits over the module's files and the settings."""
+    digest = hashlib.sha256("\0".join(settings).encode())
+    for file in sorted(module.rglob("*")):
+        if file.is_file():
+            digest.update(file.relative_to(module).as_posix().encode() + b"\0" + file.read_bytes())
+    return digest.hexdigest()[:16]
+
+
+def _binary_name(package: str) -> str:
+    """Go names a binary after the package's last element that is not a major version."""
+    elements = [part for part in package.split("/") if not re.fullmatch(r"v\d+", part)]
+    return elements[-1]
+
+
+@contextmanager
+def _lock(target: Path) -> Iterator[None]:
+    """Let one process build `target`; a second one waits and then finds it done."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    handle = os.open(target.with_suffix(".lock"), os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(handle)
+
+
+def _dotted(version: tuple[int, int]) -> str:
+    return f"{version[0]}.{version[1]}"

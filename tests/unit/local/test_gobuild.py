@@ -1,0 +1,85 @@
+"""Building Go modules: what is cached, and what is said when the machine cannot build. A script stands in for Go."""
+
+from pathlib import Path
+
+import pytest
+
+from adapters.errors import MachineUnfit
+from local import gobuild
+
+GO = """#!/bin/sh
+if [ "$1" = env ]; then echo {release}; exit 0; fi
+echo "$@" >> {log}
+while [ "$1" != -o ]; do shift; done
+touch "$2/tool"
+"""
+
+
+@pytest.fixture
+def module(tmp_path: Path) -> Path:
+    directory = tmp_path / "module"
+    directory.mkdir()
+    (directory / "go.mod").write_text("module m\n")
+    return directory
+
+
+@pytest.fixture
+def go(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A `go` on PATH that logs its builds; gives the log."""
+    log = tmp_path / "builds"
+    log.touch()
+    _put_go(tmp_path, monkeypatch, "go1.26.8", log)
+    monkeypatch.setenv("SLIPWAY_CACHE_DIR", str(tmp_path / "cache"))
+    return log
+
+
+def _put_go(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, release: str, log: Path) -> None:
+    program = tmp_path / "bin" / "go"
+    program.parent.mkdir(exist_ok=True)
+    program.write_text(GO.format(release=release, log=log))
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{program.parent}:/usr/bin:/bin")
+
+
+def test_a_second_build_of_the_same_module_runs_no_compiler(module: Path, go: Path) -> None:
+    first = gobuild.build(module, ["example.com/cmd/tool"])
+    assert first == gobuild.build(module, ["example.com/cmd/tool"])
+    assert first["tool"].is_file()
+    assert len(go.read_text().splitlines()) == 1
+
+
+def test_a_changed_module_file_is_built_anew_and_elsewhere(module: Path, go: Path) -> None:
+    first = gobuild.build(module, ["example.com/cmd/tool"])
+    (module / "go.mod").write_text("module m\n\ngo 1.26.0\n")
+    assert gobuild.build(module, ["example.com/cmd/tool"])["tool"] != first["tool"]
+    assert len(go.read_text().splitlines()) == 2
+
+
+def test_a_major_version_is_not_the_name_of_the_binary(module: Path, go: Path) -> None:
+    assert list(gobuild.build(module, ["example.com/tool/v3"])) == ["tool"]
+
+
+def test_missing_go_is_said_with_a_way_out(
+    module: Path, go: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path / "nothing"))
+    with pytest.raises(MachineUnfit, match=r"Go is not installed.*Go 1\.26 or newer.*cluster of your own"):
+        gobuild.build(module, ["example.com/cmd/tool"])
+
+
+def test_an_old_go_is_refused_by_its_release(
+    module: Path, go: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _put_go(tmp_path, monkeypatch, "go1.19.8", go)
+    with pytest.raises(MachineUnfit, match=r"too old: go1\.19\.8"):
+        gobuild.build(module, ["example.com/cmd/tool"])
+    assert not go.read_text()
+
+
+def test_a_full_disk_is_refused_before_anything_is_built(
+    module: Path, go: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(gobuild, "DISK_NEEDED", 1 << 60)
+    with pytest.raises(MachineUnfit, match="not enough disk space"):
+        gobuild.build(module, ["example.com/cmd/tool"])
+    assert not go.read_text()
