@@ -48,14 +48,13 @@ class _Program:
 
     @property
     def ldflags(self) -> str:
-        stamp = f" -X {self.version_variable}=v{self.tag}" if self.version_variable else ""
-        return f"-s -w{stamp}"
+        return f"-X {self.version_variable}=v{self.tag}" if self.version_variable else ""
 
 
 _PROGRAMS = {
     "pause": _Program(
         module="pause",
-        package=".",
+        package="slipway.local/pause",
         path="pause",
         # Tag, path and user are those of the image every Kubernetes node knows.
         version="3.10",
