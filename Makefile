@@ -1,4 +1,4 @@
-# Two commands do everything: `make up` (the platform, running) and `make test` (every test that can run here).
+# `make test` runs every test that can run here.
 # `.venv` is made from pinned, hashed requirements by uv, which itself is pinned and hashed.
 
 PYTHON ?= python3
@@ -6,7 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help up down test unit lint fix schema pins clean
+.PHONY: help test unit lint fix pins clean
 
 help: ## list these commands
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -18,12 +18,6 @@ $(VENV)/.installed: requirements.txt requirements-dev.txt requirements-uv.txt py
 	@$(BIN)/uv pip sync --quiet --python $(BIN)/python --require-hashes requirements-dev.txt requirements-uv.txt
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
 	@touch $@
-
-up: $(VENV)/.installed ## a fresh machine to test, stage and prod, running; prints their links
-	@$(BIN)/slipway local up
-
-down: $(VENV)/.installed ## all of it gone
-	@$(BIN)/slipway local down --yes
 
 test: $(VENV)/.installed ## every test that can run on this machine
 	@$(BIN)/python -m pytest $(PYTEST_ARGS)
@@ -41,9 +35,6 @@ lint: $(VENV)/.installed ## code, types, import layers, YAML
 fix: $(VENV)/.installed ## what the linters can mend by themselves
 	@$(BIN)/ruff check --fix .
 	@$(BIN)/ruff format .
-
-schema: $(VENV)/.installed ## the stack files' JSON schema, made anew from components/settings
-	@$(BIN)/python -m components.settings > components/settings.schema.json
 
 pins: $(VENV)/.installed ## requirements*.txt, made anew from requirements*.in
 	@$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-emit-find-links --no-header --python-version 3.11 -o requirements.txt requirements.in

@@ -1,4 +1,4 @@
-"""Debian packages: nothing is installed that is there, nobody but root installs. Scripts stand in for Debian's tools."""
+"""Debian packages: nothing is installed that is there, nobody but root installs.."""
 
 from pathlib import Path
 
