@@ -1,4 +1,4 @@
-"""Asks an OCI registry what it has (https://github.com/opencontainers/distribution-spec), and reads image references."""
+"""Asks an OCI registry (https://github.com/opencontainers/distribution-spec) what it has; reads image references."""
 
 from __future__ import annotations
 
@@ -199,7 +199,7 @@ class _RegistryAuth(httpx2.Auth):
                 yield request
 
     def _token_request(self, challenge: dict[str, str]) -> httpx2.Request:
-        params = {key: challenge[key] for key in ("service", "scope") if key in challenge}
+        params = {key: value for key, value in challenge.items() if key in ("service", "scope")}
         request = httpx2.Request("GET", challenge["realm"], params=params)
         if self._basic:
             request = next(self._basic.auth_flow(request))
