@@ -1,0 +1,151 @@
+"""The platform on one machine: what `make up` stands on where no cluster of one's own is named.
+
+It puts together what stands alone: the cluster (`local.cluster`), images (`local.images`) and a configuration directory
+generated from the committed files. What is declared, and by which engine, is the business of others.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+
+from adapters.errors import Unreachable
+from adapters.kubernetes import JsonObject, Kubernetes
+from local import cluster as clusters
+from local.cluster import Cluster, ClusterSpec, Mirror
+from local.images import BuiltImage, platform_image_names, platform_images
+from local.platform import services
+from local.platform.configuration import Configuration
+
+CLUSTER = "local"
+_READ_PORT = 30500  # the committed Pulumi.shared.yaml says the same, and a test compares them
+_REGISTRY_HOST = "registry.slipway.local"
+_REGISTRY_NAMESPACE, _REGISTRY_SERVICE = "slipway-registry", "registry"
+_SERVED = "app.kubernetes.io/component=service"
+_REGISTRY_NAMES = [
+    "127.0.0.1",
+    "localhost",
+    clusters.NODE_ADDRESS,
+    *(
+        f"{name}.{_REGISTRY_NAMESPACE}.svc{domain}"
+        for name in ("registry", "registry-read")
+        for domain in ("", ".cluster.local")
+    ),
+]
+
+
+class LocalPlatform:
+    """The local platform, whose cluster runs."""
+
+    def __init__(self, configuration: Configuration, cluster: Cluster | None) -> None:
+        self._configuration, self._cluster = configuration, cluster
+        self._pushing = threading.Lock()
+        self._images: Future[dict[str, BuiltImage]] | None = None
+
+    @classmethod
+    def prepare(cls) -> LocalPlatform:
+        """Start the cluster and generate the configuration directory, each if it is not there."""
+        configuration = Configuration()
+        # Services are built mostly by waiting for packages, clusters by compiling: on a fresh machine both at once.
+        images = None if configuration.exists else _build_services()
+        configuration.authority()  # whose certificate the cluster's node is told to trust
+        cluster = clusters.up(_spec(configuration.ca))
+        platform = cls(configuration, cluster)
+        platform._images = images
+        if configuration.exists:
+            configuration.refresh(registry_names=_REGISTRY_NAMES)
+        else:
+            configuration.generate(
+                kubeconfig=cluster.kubeconfig,
+                push=platform._reserve_registry_port(),
+                registry_names=_REGISTRY_NAMES,
+            )
+        return platform
+
+    @classmethod
+    def find(cls) -> LocalPlatform | None:
+        """The platform made before, whether its cluster runs or not, without changing anything; None if never made."""
+        configuration = Configuration()
+        return cls(configuration, clusters.find(CLUSTER)) if configuration.exists else None
+
+    @property
+    def config_dir(self) -> Path:
+        """The configuration directory."""
+        return self._configuration.directory
+
+    @property
+    def env(self) -> Mapping[str, str]:
+        """Environment variables by which Pulumi's engines open the stacks."""
+        return self._configuration.env
+
+    def before(self, stack: str) -> None:
+        """See to it that each service a stack runs has an image: a fresh platform begins with those of this checkout.
+
+        May be called for several stacks at once: the images are built once.
+        """
+        with self._pushing:
+            file = self._configuration.stack(stack)
+            missing = services.missing_images(file)
+            if not missing:
+                return
+            self._images = self._images or _build_services()
+            built, crypter = self._images.result(), self._configuration.crypter()
+            for name in [name for name in missing if name in built]:
+                image = services.publish(name, built[name], file, crypter, self._configuration.ca)
+                file.set(["images", name], image)
+            file.save()
+            self._configuration.commit(f"Begin {stack} with the images of this checkout")
+
+    def after(self, stack: str) -> None:
+        """Make reachable on this machine what a stack has just brought: its services, or the registry."""
+        cluster = self._running()
+        kube = Kubernetes.connect(kubeconfig=str(cluster.kubeconfig), context=cluster.context)
+        try:
+            registry = kube.get("v1", "Service", _REGISTRY_SERVICE, _REGISTRY_NAMESPACE)
+            targets = {"registry": _address(registry)} if registry else {}
+            for service in kube.list("v1", "Service", stack, labels=_SERVED):
+                targets[f"{stack}/{service['metadata']['name']}"] = _address(service)
+        finally:
+            kube.close()
+        cluster.publish(targets)
+
+    def links(self) -> dict[str, str]:
+        """Where services are reached on this machine, such as `prod/hello`: `http://127.0.0.1:PORT`."""
+        if self._cluster is None:
+            return {}
+        ports = self._cluster.published()
+        return {name: f"http://127.0.0.1:{port}" for name, port in sorted(ports.items()) if "/" in name}
+
+    def down(self) -> None:
+        """End the cluster and remove everything the platform has, its data too."""
+        clusters.down(CLUSTER)
+        self._configuration.remove()
+
+    def _running(self) -> Cluster:
+        if self._cluster is None:
+            raise Unreachable("the local cluster does not run", fix="Start it with `slipway cluster up`")
+        return self._cluster
+
+    def _reserve_registry_port(self) -> str:
+        """The registry's address here, which its clients are configured with before there is a registry."""
+        port = self._running().publish({"registry": (clusters.NODE_ADDRESS, _READ_PORT)})["registry"]
+        return f"127.0.0.1:{port}"
+
+
+def _build_services() -> Future[dict[str, BuiltImage]]:
+    pool = ThreadPoolExecutor(1, thread_name_prefix="images")
+    building = pool.submit(services.build_all)
+    pool.shutdown(wait=False)  # takes no more, and ends when it is done
+    return building
+
+
+def _spec(ca: Path) -> ClusterSpec:
+    mirror = Mirror(_REGISTRY_HOST, f"https://{clusters.NODE_ADDRESS}:{_READ_PORT}", ca)
+    pause = platform_image_names()["pause"]
+    return ClusterSpec(name=CLUSTER, pause=pause, images=tuple(platform_images()), mirrors=(mirror,))
+
+
+def _address(service: JsonObject) -> tuple[str, int]:
+    return service["spec"]["clusterIP"], service["spec"]["ports"][0]["port"]

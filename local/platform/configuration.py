@@ -1,0 +1,157 @@
+"""The local platform's configuration directory: made from the committed stack files, then a git repository of its own.
+
+So the checkout stays clean, while what runs here is still what a file says: `slipway:images` of a stack is changed in
+this directory, by commands or by hand, and its history is git's. What a checkout cannot hold is made here once: a
+passphrase, a salt, passwords, the registry's certificate.
+"""
+
+from __future__ import annotations
+
+import secrets
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from adapters import yamledit
+from adapters.command import run
+from adapters.passphrase import Passphrase
+from adapters.paths import REPOSITORY, state_dir
+from adapters.stackfile import StackFile
+from local.platform.authority import Authority, write_private
+
+REGISTRY_CA = "registry-ca.pem"
+_PASSWORD_BYTES = 24
+_AUTHOR = ["-c", "user.name=slipway", "-c", "user.email=slipway@localhost", "-c", "commit.gpgsign=false"]
+
+
+class Configuration:
+    """The configuration directory and the secrets that open it."""
+
+    def __init__(self) -> None:
+        self.directory = state_dir() / "config"
+        self._passphrase_file = state_dir() / "passphrase"
+        self._authority_directory = state_dir() / "authority"
+
+    @property
+    def exists(self) -> bool:
+        """Whether it was generated."""
+        return self.directory.is_dir()
+
+    @property
+    def ca(self) -> Path:
+        """The certificate of the authority that clients of the registry trust."""
+        return self._authority_directory / "ca.pem"
+
+    @property
+    def env(self) -> Mapping[str, str]:
+        """What Pulumi's engines need to open the stacks; holds names of files, no secret."""
+        return {
+            "PULUMI_CONFIG_PASSPHRASE_FILE": str(self._passphrase_file),
+            "PULUMI_BACKEND_URL": f"file://{state_dir() / 'backend'}",
+        }
+
+    def authority(self) -> Authority:
+        """The authority, made when there is none."""
+        return Authority.open(self._authority_directory)
+
+    def stack(self, name: str) -> StackFile:
+        """A stack's file."""
+        return StackFile.load(self.directory / f"Pulumi.{name}.yaml")
+
+    def stacks(self) -> list[str]:
+        """The names of the stacks there are."""
+        return sorted(path.name[len("Pulumi.") : -len(".yaml")] for path in self.directory.glob("Pulumi.*.yaml"))
+
+    def crypter(self) -> Passphrase:
+        """Opens the secrets of every stack: they share a salt, so that opening costs a third of a second only once."""
+        salt = self.stack(self.stacks()[0]).encryption_salt or ""
+        return Passphrase.open(self._passphrase_file.read_text(encoding="utf-8"), salt)
+
+    def generate(self, *, kubeconfig: Path, push: str, registry_names: list[str]) -> None:
+        """Make the directory: it is there whole or not at all.
+
+        `push` is the registry's address on this machine, `registry_names` all that its certificate must hold for.
+        """
+        state_dir().mkdir(parents=True, exist_ok=True, mode=0o700)
+        (state_dir() / "backend").mkdir(exist_ok=True, mode=0o700)
+        unfinished = Configuration()
+        unfinished.directory = state_dir() / ".config-unfinished"
+        shutil.rmtree(unfinished.directory, ignore_errors=True)
+        unfinished.directory.mkdir()
+        unfinished._fill(kubeconfig, push, registry_names)
+        unfinished.directory.rename(self.directory)
+
+    def _fill(self, kubeconfig: Path, push: str, registry_names: list[str]) -> None:
+        passphrase = secrets.token_urlsafe(_PASSWORD_BYTES)
+        write_private(self._passphrase_file, passphrase)
+        crypter, salt = Passphrase.create(passphrase)
+        credentials = _credentials(crypter)
+        certificate = self.authority().issue(registry_names)
+        (self.directory / REGISTRY_CA).write_text(self.authority().pem, encoding="ascii")
+        self._write_project()
+        for path in sorted(REPOSITORY.glob("Pulumi.*.yaml")):
+            shutil.copy(path, self.directory)
+            file = StackFile.load(self.directory / path.name)
+            file.encryption_salt = salt
+            file.set(["cluster", "kubeconfig"], str(kubeconfig))
+            file.set(["registry", "push"], push)
+            file.set(["registry", "ca"], REGISTRY_CA)
+            file.set(["registryCredentials"], credentials)
+            if file.get(["registry", "inCluster"]) is not None:
+                file.set(["registry", "inCluster", "certificate"], certificate.certificate)
+                file.set(["registry", "inCluster", "key"], {"secure": crypter.encrypt(certificate.key)})
+            file.save()
+        self._git("init", "--quiet", "--initial-branch=main")
+        self.commit("Begin with the committed stack files, and secrets of this machine's own")
+
+    def refresh(self, *, registry_names: list[str]) -> None:
+        """What may have changed since: where the program is, and a certificate that ends within a month."""
+        self._write_project()
+        for stack in self.stacks():
+            file = self.stack(stack)
+            present = file.get(["registry", "inCluster", "certificate"])
+            if present is not None and not self.authority().still_vouches_for(present):
+                certificate = self.authority().issue(registry_names)
+                file.set(["registry", "inCluster", "certificate"], certificate.certificate)
+                sealed = {"secure": self.crypter().encrypt(certificate.key)}
+                file.set(["registry", "inCluster", "key"], sealed)
+                file.save()
+                self.commit("Renew the registry's certificate")
+
+    def commit(self, message: str) -> None:
+        """Commit whatever changed in the directory."""
+        self._git("add", "--all")
+        if self._git("status", "--porcelain"):
+            self._git(*_AUTHOR, "commit", "--quiet", f"--message={message}")
+
+    def remove(self) -> None:
+        """Remove it with all its secrets."""
+        for directory in (self.directory, self._authority_directory, state_dir() / "backend"):
+            shutil.rmtree(directory, ignore_errors=True)
+        self._passphrase_file.unlink(missing_ok=True)
+
+    def _write_project(self) -> None:
+        """`Pulumi.yaml`, with the program where this checkout is."""
+        text = (REPOSITORY / "Pulumi.yaml").read_text(encoding="utf-8")
+        project: dict[str, Any] = yamledit.parse(text)
+        project["main"] = str(REPOSITORY)
+        if isinstance(project["runtime"], dict) and "virtualenv" in project["runtime"].get("options", {}):
+            project["runtime"]["options"]["virtualenv"] = str(REPOSITORY / ".venv")
+        wanted = yamledit.edit(text, project)
+        target = self.directory / "Pulumi.yaml"
+        if not target.exists() or target.read_text(encoding="utf-8") != wanted:
+            target.write_text(wanted, encoding="utf-8")
+
+    def _git(self, *args: str) -> str:
+        return run(["git", "-C", str(self.directory), *args])
+
+
+def _credentials(crypter: Passphrase) -> dict[str, Any]:
+    return {
+        role: {
+            "username": role,
+            "password": {"secure": crypter.encrypt(secrets.token_urlsafe(_PASSWORD_BYTES))},
+        }
+        for role in ("push", "pull")
+    }
