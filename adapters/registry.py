@@ -7,7 +7,6 @@ import ssl
 import threading
 from collections.abc import Generator
 from dataclasses import dataclass
-from pathlib import Path
 from types import TracebackType
 from typing import NoReturn
 from urllib.parse import urljoin
@@ -77,19 +76,19 @@ def parse_reference(text: str) -> Reference:
 class RegistryClient:
     """A registry at `address`: `host[:port]` (TLS, except on this machine without `ca`), or a URL with its scheme.
 
-    `ca` is a file with the authority of its certificate in place of the system's. Any number of threads may ask.
+    `ca` is PEM text: the authority of its certificate, in place of the system's. Any number of threads may ask.
     A path behind the host (`ghcr.io/org`) is put before every repository. Usable as a context manager.
     """
 
     def __init__(
-        self, address: str, username: str | None = None, password: str | None = None, ca: Path | None = None
+        self, address: str, username: str | None = None, password: str | None = None, ca: str | None = None
     ) -> None:
         url = httpx2.URL(address if "://" in address else f"{_scheme(address, ca)}://{address}")
         self._prefix = url.path.strip("/")
         self._address = address
         self._client = httpx2.Client(
             base_url=url.copy_with(path="/"),
-            verify=_trust(ca),
+            verify=_trust(ca, address),
             auth=_RegistryAuth(username, password),
             timeout=httpx2.Timeout(_READ_S, connect=_CONNECT_S),
             follow_redirects=True,
@@ -214,18 +213,22 @@ def _is_here(host: str) -> bool:
     return host in ("localhost", "::1") or host.startswith("127.")
 
 
-def _scheme(address: str, ca: Path | None) -> str:
+def _scheme(address: str, ca: str | None) -> str:
     """As every client of registries does: this machine's own may go without TLS."""
     return "http" if ca is None and _is_here(httpx2.URL(f"//{address}").host) else "https"
 
 
-def _trust(ca: Path | None) -> ssl.SSLContext | bool:
+def _trust(ca: str | None, address: str) -> ssl.SSLContext | bool:
     if ca is None:
         return True
+    trust = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     try:
-        return ssl.create_default_context(cafile=ca)
-    except (OSError, ssl.SSLError) as error:
-        raise BadInput(f"the registry's certificate authority cannot be read: {error}", where=str(ca)) from None
+        trust.load_verify_locations(cadata=ca.encode("ascii", "replace").decode())  # comments may hold anything
+    except (ValueError, ssl.SSLError):
+        raise BadInput(
+            "the certificate authority of the registry is no certificate", where=address, allowed="PEM text"
+        ) from None
+    return trust
 
 
 def _bad_reference(text: str, what: str, allowed: str) -> BadInput:
