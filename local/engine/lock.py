@@ -78,10 +78,6 @@ class StackLock:
                 fix="See that no other update of the stack runs, then run the command again: it goes on from here",
             )
 
-    def break_(self) -> str | None:
-        """Free the lock whoever holds it; see `break_lock`."""
-        return break_lock(self._kube, self._project, self._stack)
-
     def _take(self) -> None:
         while True:
             try:

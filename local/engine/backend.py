@@ -1,0 +1,58 @@
+"""Opens what a stack has in its own cluster: its record and its lock; and the outputs of the stacks it refers to."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from adapters.errors import BadInput
+from adapters.kubernetes import Kubernetes
+from adapters.passphrase import Passphrase
+from local.engine.journal import Journal
+from local.engine.lock import StackLock, break_lock
+from local.engine.project import Project, Stack
+from local.engine.record import RecordStore
+from local.engine.values import Tree
+
+
+@dataclass(frozen=True)
+class Backend:
+    """A stack's record, opened with the stack's key."""
+
+    stack: Stack
+    kube: Kubernetes
+    store: RecordStore
+
+    @classmethod
+    def open(cls, stack: Stack, crypter: Passphrase) -> Backend:
+        """Raises `Unreachable`, or `BadInput` for an unknown context."""
+        cluster = stack.cluster()
+        kube = Kubernetes.connect(kubeconfig=cluster.kubeconfig, context=cluster.context)
+        return cls(stack, kube, RecordStore(kube, stack.project.name, stack.name, crypter.key))
+
+    def lock(self) -> StackLock:
+        """The stack's lock, to be entered."""
+        return StackLock(self.kube, self.stack.project.name, self.stack.name)
+
+    def break_lock(self) -> str | None:
+        """Free the lock whoever holds it, and return who that was."""
+        return break_lock(self.kube, self.stack.project.name, self.stack.name)
+
+
+class References:
+    """Outputs of other stacks, each from the record in its own cluster."""
+
+    def __init__(self, project: Project, environ: Mapping[str, str]) -> None:
+        self._project, self._environ = project, environ
+
+    def __call__(self, name: str) -> Mapping[str, Tree]:
+        """`name` may be `organization/project/stack`; raises `BadInput` for a stack that has no outputs yet."""
+        stack = self._project.stack(name)
+        journal = Journal(Backend.open(stack, stack.crypter(self._environ)).store)
+        if not journal.updates:
+            raise BadInput(
+                f"the stack {stack.name} that is referred to has never been updated",
+                where=f"StackReference {name}",
+                fix=f"Run `slipway up {stack.name}` first",
+            )
+        return journal.outputs
