@@ -1,4 +1,4 @@
-# `make test` runs every test that can run here.
+# `make up` brings the platform up on this machine, `make test` runs every test that can run here.
 # `.venv` is made from pinned, hashed requirements by uv, which itself is pinned and hashed.
 
 PYTHON ?= python3
@@ -6,7 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help test unit lint fix pins clean
+.PHONY: help up down status test unit lint fix schema pins clean
 
 help: ## list these commands
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -18,6 +18,15 @@ $(VENV)/.installed: requirements.txt requirements-dev.txt requirements-uv.txt py
 	@$(BIN)/uv pip sync --quiet --python $(BIN)/python --require-hashes requirements-dev.txt requirements-uv.txt
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
 	@touch $@
+
+up: $(VENV)/.installed ## from a fresh machine to test, stage and prod serving, links printed
+	@$(BIN)/slipway up --yes
+
+down: $(VENV)/.installed ## all of it gone, its data too
+	@$(BIN)/slipway down --delete-data --yes
+
+status: $(VENV)/.installed ## what runs where
+	@$(BIN)/slipway status
 
 test: $(VENV)/.installed ## every test that can run on this machine
 	@$(BIN)/python -m pytest $(PYTEST_ARGS)

@@ -6,6 +6,7 @@ generated from the committed files. What is declared, and by which engine, is th
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -19,7 +20,6 @@ from local.images import BuiltImage, platform_image_names, platform_images
 from local.platform import services
 from local.platform.configuration import Configuration
 
-CLUSTER = "local"
 _READ_PORT = 30500  # the committed Pulumi.shared.yaml says the same, and a test compares them
 _REGISTRY_HOST = "registry.slipway.local"
 _REGISTRY_NAMESPACE, _REGISTRY_SERVICE = "slipway-registry", "registry"
@@ -58,7 +58,11 @@ class LocalPlatform:
             configuration.refresh(registry_names=_REGISTRY_NAMES)
         else:
             configuration.generate(
-                kubeconfig=cluster.kubeconfig,
+                cluster={
+                    "kubeconfig": str(cluster.kubeconfig),
+                    "context": cluster.context,
+                    "identifier": cluster.context,
+                },
                 push=platform._reserve_registry_port(),
                 registry_names=_REGISTRY_NAMES,
             )
@@ -68,7 +72,7 @@ class LocalPlatform:
     def find(cls) -> LocalPlatform | None:
         """The platform made before, whether its cluster runs or not, without changing anything; None if never made."""
         configuration = Configuration()
-        return cls(configuration, clusters.find(CLUSTER)) if configuration.exists else None
+        return cls(configuration, clusters.find(_cluster_name())) if configuration.exists else None
 
     @property
     def config_dir(self) -> Path:
@@ -120,7 +124,7 @@ class LocalPlatform:
 
     def down(self) -> None:
         """End the cluster and remove everything the platform has, its data too."""
-        clusters.down(CLUSTER)
+        clusters.down(_cluster_name())
         self._configuration.remove()
 
     def _running(self) -> Cluster:
@@ -134,6 +138,10 @@ class LocalPlatform:
         return f"127.0.0.1:{port}"
 
 
+def _cluster_name() -> str:
+    return os.environ.get("SLIPWAY_CLUSTER") or "local"
+
+
 def _build_services() -> Future[dict[str, BuiltImage]]:
     pool = ThreadPoolExecutor(1, thread_name_prefix="images")
     building = pool.submit(services.build_all)
@@ -144,7 +152,7 @@ def _build_services() -> Future[dict[str, BuiltImage]]:
 def _spec(ca: Path) -> ClusterSpec:
     mirror = Mirror(_REGISTRY_HOST, f"https://{clusters.NODE_ADDRESS}:{_READ_PORT}", ca)
     pause = platform_image_names()["pause"]
-    return ClusterSpec(name=CLUSTER, pause=pause, images=tuple(platform_images()), mirrors=(mirror,))
+    return ClusterSpec(name=_cluster_name(), pause=pause, images=tuple(platform_images()), mirrors=(mirror,))
 
 
 def _address(service: JsonObject) -> tuple[str, int]:

@@ -68,10 +68,11 @@ class Configuration:
         salt = self.stack(self.stacks()[0]).encryption_salt or ""
         return Passphrase.open(self._passphrase_file.read_text(encoding="utf-8"), salt)
 
-    def generate(self, *, kubeconfig: Path, push: str, registry_names: list[str]) -> None:
+    def generate(self, *, cluster: Mapping[str, str], push: str, registry_names: list[str]) -> None:
         """Make the directory: it is there whole or not at all.
 
-        `push` is the registry's address on this machine, `registry_names` all that its certificate must hold for.
+        `cluster` is the stacks' `slipway:cluster`, `push` the registry's address on this machine, `registry_names` all
+        that its certificate must hold for.
         """
         state_dir().mkdir(parents=True, exist_ok=True, mode=0o700)
         (state_dir() / "backend").mkdir(exist_ok=True, mode=0o700)
@@ -79,10 +80,10 @@ class Configuration:
         unfinished.directory = state_dir() / ".config-unfinished"
         shutil.rmtree(unfinished.directory, ignore_errors=True)
         unfinished.directory.mkdir()
-        unfinished._fill(kubeconfig, push, registry_names)
+        unfinished._fill(cluster, push, registry_names)
         unfinished.directory.rename(self.directory)
 
-    def _fill(self, kubeconfig: Path, push: str, registry_names: list[str]) -> None:
+    def _fill(self, cluster: Mapping[str, str], push: str, registry_names: list[str]) -> None:
         passphrase = secrets.token_urlsafe(_PASSWORD_BYTES)
         write_private(self._passphrase_file, passphrase)
         crypter, salt = Passphrase.create(passphrase)
@@ -94,7 +95,7 @@ class Configuration:
             shutil.copy(path, self.directory)
             file = StackFile.load(self.directory / path.name)
             file.encryption_salt = salt
-            file.set(["cluster", "kubeconfig"], str(kubeconfig))
+            file.set(["cluster"], dict(cluster))
             file.set(["registry", "push"], push)
             file.set(["registry", "ca"], REGISTRY_CA)
             file.set(["registryCredentials"], credentials)
