@@ -72,7 +72,7 @@ _Loader.add_constructor(
 def parse(text: str) -> Any:
     """The document as plain values; raises `yaml.YAMLError`, also for a key that is there twice."""
     _refuse_duplicates(yaml.compose(text, _Loader))
-    return yaml.load(text, _Loader)  # noqa: S506 - a safe loader
+    return _unshared(yaml.load(text, _Loader))  # noqa: S506 - a safe loader
 
 
 def edit(text: str, wanted: Any) -> str:
@@ -92,6 +92,13 @@ def line_of(text: str, path: Path) -> int | None:
         return next((key.start_mark.line + 1 for key, _ in parent.value if key.value == str(path[-1])), None)
     item = _find(root, path)
     return None if item is None else int(item.start_mark.line) + 1
+
+
+def _unshared(value: Any) -> Any:
+    """A copy in which an alias is a value of its own; else a change of one would change all that refer to it."""
+    if isinstance(value, dict):
+        return {key: _unshared(child) for key, child in value.items()}
+    return [_unshared(child) for child in value] if isinstance(value, list) else value
 
 
 def _differences(old: Any, new: Any, path: Path = ()) -> Iterator[tuple[Path, Any]]:
@@ -189,9 +196,12 @@ def _put(text: str, path: Path, value: Any) -> str | None:
 def _hang(text: str, key: yaml.Node, value: Any) -> str:
     """Write `value` behind or below a key of a block mapping that has none; comments behind the key stay."""
     colon = text.index(":", key.end_mark.index) + 1
+    end = _line_end(text, colon)
+    if isinstance(value, str) and "\n" in value:
+        first, _, rest = _render({"key": value}, key.start_mark.column, _newline(text)).partition(_newline(text))
+        return text[:colon] + first.partition(":")[2] + text[colon:end] + rest + text[end:]
     if not _is_block(value):
         return f"{text[:colon]} {_inline(value)}{text[colon:]}"
-    end = _line_end(text, colon)
     return text[:end] + _render(value, key.start_mark.column + _INDENT, _newline(text)) + text[end:]
 
 
