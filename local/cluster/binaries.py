@@ -1,6 +1,6 @@
 """The programs of a cluster, built from pinned Go modules and cached by version.
 
-CoreDNS gets a `main` of ours with the five plugins a cluster needs: all of them bring every cloud's SDK, and the build
+CoreDNS gets a `main` of ours with the few plugins a cluster needs: all of them bring every cloud's SDK, and the build
 takes four times as long.
 """
 
