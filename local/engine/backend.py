@@ -17,11 +17,17 @@ from local.engine.values import Tree
 
 @dataclass(frozen=True)
 class Backend:
-    """A stack's record, opened with the stack's key."""
+    """A stack's record, opened with the stack's key; a context manager that closes the connection."""
 
     stack: Stack
     kube: Kubernetes
     store: RecordStore
+
+    def __enter__(self) -> Backend:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.kube.close()
 
     @classmethod
     def open(cls, stack: Stack, crypter: Passphrase) -> Backend:
@@ -48,7 +54,8 @@ class References:
     def __call__(self, name: str) -> Mapping[str, Tree]:
         """`name` may be `organization/project/stack`; raises `BadInput` for a stack that has no outputs yet."""
         stack = self._project.stack(name)
-        journal = Journal(Backend.open(stack, stack.crypter(self._environ)).store)
+        with Backend.open(stack, stack.crypter(self._environ)) as backend:
+            journal = Journal(backend.store)
         if not journal.updates:
             raise BadInput(
                 f"the stack {stack.name} that is referred to has never been updated",

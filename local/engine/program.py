@@ -59,16 +59,16 @@ def run_program(stack: Stack, config: Config, monitor: Monitor, *, dry_run: bool
     loop.set_default_executor(executor)
     asyncio.set_event_loop(loop)
     settings = _configure(stack, config, monitor, dry_run=dry_run, display=display)
-    errors: list[Exception] = []
+    raised: list[BaseException] = []
     try:
         with _place_of(stack.project.program, display):
-            loop.run_until_complete(run_in_stack(lambda: _execute(stack.project.program, monitor)))
+            loop.run_until_complete(run_in_stack(lambda: _execute(stack.project.program, monitor, raised)))
     except (Exception, SystemExit) as error:
         monitor.stop()
-        errors.append(_explained(error, stack.project.program))
+        raised.append(error)
     executor.shutdown(wait=True)  # what was under way ends; what had not begun is refused by the monitor
-    errors += [_explained(error, stack.project.program) for error in _unseen(settings)]
-    return _distinct([*monitor.errors, *errors])
+    raised += _unseen(settings)
+    return _distinct([*monitor.errors, *(_explained(error, stack.project.program) for error in raised)])
 
 
 def _configure(stack: Stack, config: Config, monitor: Monitor, *, dry_run: bool, display: Display) -> Settings:
@@ -86,10 +86,12 @@ def _configure(stack: Stack, config: Config, monitor: Monitor, *, dry_run: bool,
     return settings
 
 
-def _execute(program: Path, monitor: Monitor) -> None:
+def _execute(program: Path, monitor: Monitor, raised: list[BaseException]) -> None:
+    """What the program raises is kept here: the SDK forgets it over what is refused from then on."""
     try:
         runpy.run_path(str(program), run_name="__main__")
-    except BaseException:
+    except BaseException as error:
+        raised.append(error)
         monitor.stop()
         raise
 

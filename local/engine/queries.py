@@ -52,8 +52,7 @@ class Query:
         """Forget an empty stack."""
         stack = self._stack()
         stack.check_engine(changes=True)
-        backend = self._backend(stack)
-        with backend.lock():
+        with self._backend(stack) as backend, backend.lock():
             if Journal(backend.store).objects() and not self._line.has("--force"):
                 raise Refused(
                     f"stack {stack.name} still has resources", fix="Destroy it first, or give --force to leave them"
@@ -99,7 +98,8 @@ class Query:
         """Break the lock of an update that died elsewhere."""
         stack = self._stack()
         stack.check_engine(changes=True)
-        holder = self._backend(stack).break_lock()
+        with self._backend(stack) as backend:
+            holder = backend.break_lock()
         self._display.say(
             f"stack {stack.name} is no longer locked by {holder}" if holder else f"stack {stack.name} was not locked"
         )
@@ -156,7 +156,8 @@ class Query:
         return Backend.open(stack, stack.crypter(self._environ))
 
     def _journal(self) -> Journal:
-        return Journal(self._backend(self._stack()).store)
+        with self._backend(self._stack()) as backend:
+            return Journal(backend.store)
 
     def _key_path(self) -> tuple[str | int, ...]:
         key = self._line.arguments[0]
