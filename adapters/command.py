@@ -13,7 +13,7 @@ _TAIL_LINES = 20
 
 
 class CommandFailed(SlipwayError):
-    """A program ended with a code other than 0, or could not be started (code 127)."""
+    """A program ended with a code other than 0, could not be started (code 127) or was ended by us (124)."""
 
     def __init__(self, argv: Sequence[str], code: int, output: str) -> None:
         self.argv, self.code, self.output = tuple(argv), code, output
@@ -47,10 +47,16 @@ def run(
             timeout=timeout_s,
             check=False,
         )
-    except FileNotFoundError as error:
+    except OSError as error:
         raise CommandFailed(argv, 127, str(error)) from error
     except subprocess.TimeoutExpired as error:
-        raise CommandFailed(argv, 124, f"no end after {timeout_s:g} s") from error
+        printed = (_text(error.stdout) + _text(error.stderr)).rstrip()
+        raise CommandFailed(argv, 124, f"{printed}\nno end after {timeout_s:g} s") from error
     if done.returncode != 0:
         raise CommandFailed(argv, done.returncode, done.stdout + done.stderr)
     return done.stdout
+
+
+def _text(output: str | bytes | None) -> str:
+    """What a program printed until it was ended, which comes as bytes also where text was asked for."""
+    return output.decode(errors="replace") if isinstance(output, bytes) else output or ""

@@ -24,7 +24,7 @@ from lightkube.config.kubeconfig import KubeConfig, SingleConfig
 from lightkube.config.models import User, UserExec
 from lightkube.core.exceptions import ConfigError
 
-from adapters.command import run
+from adapters.command import CommandFailed, run
 from adapters.errors import BadInput
 
 CONNECTIONS = 64
@@ -49,8 +49,6 @@ def open_client(kubeconfig: str | None, context: str | None) -> tuple[httpx2.Cli
     Raises `BadInput` for a file that is missing or no kubeconfig, and for an unknown context, listing the valid ones.
     """
     config = _select(_load(kubeconfig), context)
-    user = config.user or User()
-    config = config._replace(user=user)
     parameters = client_adapter.ConnectionParams(
         timeout=httpx2.Timeout(_READ_S, connect=_CONNECT_S, pool=None),
         trust_env=not _is_loopback(config.cluster.server),  # like Go's clients: no proxy for this machine's addresses
@@ -62,8 +60,8 @@ def open_client(kubeconfig: str | None, context: str | None) -> tuple[httpx2.Cli
             f"the credentials of context {config.context_name!r} cannot be used: {error}",
             where=str(config.fname or "kubeconfig"),
         ) from None
-    if user.exec is not None:
-        settings["auth"] = _ExecAuth(user.exec, config.fname.parent if config.fname else Path())
+    if config.user and config.user.exec is not None:
+        settings["auth"] = _ExecAuth(config.user.exec, config.fname.parent if config.fname else Path())
     limits = httpx2.Limits(max_connections=None, max_keepalive_connections=CONNECTIONS)
     return httpx2.Client(**settings, limits=limits), Target(config.context_name, config.cluster.server)
 
@@ -80,12 +78,17 @@ def _load(kubeconfig: str | None) -> list[KubeConfig]:
             where=names,
             fix="Name an existing file, or start the local cluster with `slipway cluster up`",
         )
-    return [_parse(path.read_text(encoding="utf-8"), path) for path in found]
+    try:
+        return [_parse(path.read_text(encoding="utf-8"), path) for path in found]
+    except (OSError, UnicodeDecodeError) as error:
+        raise BadInput(f"the kubeconfig cannot be read: {error}", where=names) from None
 
 
 def _parse(text: str, path: Path | None) -> KubeConfig:
     try:
-        return KubeConfig.from_dict(yaml.safe_load(text), fname=path)
+        given = {key: value for key, value in (yaml.safe_load(text) or {}).items() if value is not None}
+        # kubectl leaves `contexts: null` behind when the last one is deleted.
+        return KubeConfig.from_dict({"clusters": [], "contexts": []} | given, fname=path)
     except (yaml.YAMLError, msgspec.ValidationError, KeyError, TypeError, AttributeError) as error:
         raise BadInput(f"this is not a kubeconfig: {error}", where=str(path or "kubeconfig")) from None
 
@@ -112,7 +115,18 @@ def _resolve(config: KubeConfig, context: str) -> SingleConfig:
         ) from None
     if single is None:
         raise AssertionError("lightkube answers None only without a context")
-    return single
+    return single._replace(user=_with_token(single))
+
+
+def _with_token(config: SingleConfig) -> User:
+    """The user with the path of its token made absolute, which lightkube would look for in the current directory."""
+    user = config.user or User()
+    if user.token_file is None:
+        return user
+    path = Path(config.abs_file(user.token_file))
+    if not path.is_file():
+        raise BadInput(f"there is no token file {path}", where=str(config.fname or "kubeconfig"))
+    return msgspec.structs.replace(user, token_file=str(path))
 
 
 def _is_loopback(server: str) -> bool:
@@ -155,9 +169,15 @@ class _ExecAuth(httpx2.Auth):
         env = {variable.name: variable.value for variable in plugin.env or []}
         # A path with a slash is relative to the kubeconfig, as with kubectl; a bare name is looked up on PATH.
         program = str(self._directory / plugin.command) if "/" in plugin.command else plugin.command
-        output = run([program, *(plugin.args or [])], env={**env, "KUBERNETES_EXEC_INFO": json.dumps(info)})
         try:
+            output = run([program, *(plugin.args or [])], env={**env, "KUBERNETES_EXEC_INFO": json.dumps(info)})
             return str(json.loads(output)["status"]["token"])
+        except CommandFailed as error:
+            raise BadInput(
+                f"the credential plugin of the kubeconfig failed: {error}",
+                where=plugin.command,
+                fix=plugin.installHint or "",
+            ) from None
         except (ValueError, KeyError, TypeError):
             raise BadInput(
                 "the credential plugin of the kubeconfig gave no token",

@@ -29,7 +29,7 @@ _Snapshot = tuple[list[JsonObject], str]  # objects, and the version of the coll
 
 _PAGE = 500
 _LOG_BYTES = 64 * 1024
-_FORBIDDEN = 403
+_FORBIDDEN, _NOT_FOUND = 403, 404  # of which kinds that are not served lack the reason
 
 
 @dataclass(frozen=True)
@@ -108,7 +108,7 @@ class Kubernetes:
         try:
             return self._server.json("GET", path, where=_named(kind, name, namespace))
         except KubernetesError as error:
-            if error.reason == "NotFound":
+            if error.status == _NOT_FOUND:
                 return None
             raise
 
@@ -172,7 +172,7 @@ class Kubernetes:
         try:
             self._server.json("DELETE", path, body=options, where=_named(kind, name, namespace))
         except KubernetesError as error:
-            if error.reason != "NotFound":
+            if error.status != _NOT_FOUND:
                 raise
 
     def watch(
@@ -231,7 +231,7 @@ class Kubernetes:
         try:
             answer = self._server.json("GET", _root(api_version))
         except KubernetesError as error:
-            if error.reason == "NotFound":
+            if error.status == _NOT_FOUND:
                 return {}
             raise
         group, _, version = api_version.rpartition("/")

@@ -13,7 +13,7 @@ from urllib.parse import urljoin
 
 import httpx2
 
-from adapters.errors import BadInput, SlipwayError, Unreachable
+from adapters.errors import BadInput, Unreachable
 
 _MANIFESTS = ", ".join(
     (
@@ -83,7 +83,10 @@ class RegistryClient:
     def __init__(
         self, address: str, username: str | None = None, password: str | None = None, ca: str | None = None
     ) -> None:
-        url = httpx2.URL(address if "://" in address else f"{_scheme(address, ca)}://{address}")
+        try:
+            url = httpx2.URL(address if "://" in address else f"{_scheme(address, ca)}://{address}")
+        except httpx2.InvalidURL as error:
+            raise BadInput(f"this is no address of a registry: {error}", where=address, allowed="host[:port]") from None
         self._prefix = url.path.strip("/")
         self._address = address
         self._client = httpx2.Client(
@@ -110,15 +113,16 @@ class RegistryClient:
     def digest_of(self, repository: str, tag_or_digest: str) -> str | None:
         """The digest a tag names now, or the digest itself if the registry has it; None if it has no such image.
 
-        Raises `Unreachable`, and `BadInput` if the registry does not let these credentials read.
+        Raises `Unreachable`, also for an answer that makes no sense, and `BadInput` if the registry does not let these credentials read.
         """
         response = self._ask("HEAD", f"{self._repository(repository)}/manifests/{tag_or_digest}", _MANIFESTS)
         if response.status_code == httpx2.codes.NOT_FOUND:
             return None
         digest = response.headers.get("Docker-Content-Digest", "")
-        if not _DIGEST.fullmatch(digest):
-            raise SlipwayError(
-                f"the registry does not say the digest of {repository}:{tag_or_digest}", where=self._address
+        asked = tag_or_digest if _DIGEST.fullmatch(tag_or_digest) else digest
+        if not _DIGEST.fullmatch(digest) or digest != asked:
+            raise Unreachable(
+                f"the registry says {digest!r} is the digest of {repository} {tag_or_digest}", where=self._address
             )
         return str(digest)
 
@@ -130,7 +134,10 @@ class RegistryClient:
             response = self._ask("GET", path, "application/json")
             if response.status_code == httpx2.codes.NOT_FOUND:
                 return tags
-            tags += response.json().get("tags") or []
+            try:
+                tags += response.json()["tags"] or []
+            except (ValueError, KeyError, TypeError):
+                raise Unreachable(f"the registry answers with no list of tags to {path}", where=self._address) from None
             onward = response.links.get("next", {}).get("url")
             path = urljoin(str(response.url), onward) if onward else None
         return tags
@@ -142,7 +149,7 @@ class RegistryClient:
         """The answer, which is a success or `404`."""
         try:
             response = self._client.request(method, path, headers={"Accept": accept})
-        except httpx2.TransportError as error:
+        except httpx2.RequestError as error:
             raise Unreachable(
                 f"the registry does not answer ({error or 'no answer in time'})",
                 where=self._address,
@@ -188,10 +195,9 @@ class _RegistryAuth(httpx2.Auth):
         scheme, _, rest = response.headers.get("WWW-Authenticate", "").partition(" ")
         if scheme.lower() == "basic" and self._basic:
             yield from self._basic.auth_flow(request)
-        elif scheme.lower() == "bearer":
-            answer = yield self._token_request(dict(_CHALLENGE.findall(rest)))
-            if answer.is_success:
-                token = answer.json().get("token") or answer.json()["access_token"]
+        elif scheme.lower() == "bearer" and "realm" in (challenge := dict(_CHALLENGE.findall(rest))):
+            answer = yield self._token_request(challenge)
+            if token := _token_of(answer):
                 with self._lock:
                     self._tokens[repository] = token
                 request.headers["Authorization"] = f"Bearer {token}"
@@ -203,6 +209,14 @@ class _RegistryAuth(httpx2.Auth):
         if self._basic:
             request = next(self._basic.auth_flow(request))
         return request
+
+
+def _token_of(answer: httpx2.Response) -> str | None:
+    try:
+        given = answer.json()
+        return str(given.get("token") or given["access_token"]) if answer.is_success else None
+    except (ValueError, KeyError, AttributeError):
+        return None
 
 
 def _repository_of(path: str) -> str:

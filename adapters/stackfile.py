@@ -11,7 +11,6 @@ import contextlib
 import copy
 import fcntl
 import os
-import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -19,7 +18,7 @@ from typing import Any
 import yaml
 
 from adapters import yamledit
-from adapters.errors import BadInput
+from adapters.errors import BadInput, MachineUnfit
 
 PROJECT = "slipway"
 
@@ -124,20 +123,26 @@ class StackFile:
     def save(self) -> None:
         """Write the file if anything changed: whole or not at all, with its mode kept.
 
-        Raises `BadInput` if the file is no longer what was loaded; then nothing is written.
+        Raises `BadInput` if the file is no longer what was loaded, and `MachineUnfit` if the disk does not take it;
+        then nothing is written.
         """
         content = self._text.encode()
         if content == self._on_disk:
             return
         path = self.path.resolve()
-        with _locked(path.parent):
-            if not path.exists() or path.read_bytes() != self._on_disk:
-                raise BadInput(
-                    "the file was changed meanwhile by somebody else, nothing was written",
-                    where=str(self.path),
-                    fix="Look at the change and run the command again",
-                )
-            _replace(path, content)
+        try:
+            with _locked(path.parent):
+                if not path.exists() or path.read_bytes() != self._on_disk:
+                    raise BadInput(
+                        "the file was changed meanwhile by somebody else, nothing was written",
+                        where=str(self.path),
+                        fix="Look at the change and run the command again",
+                    )
+                _replace(path, content)
+        except OSError as error:
+            raise MachineUnfit(
+                f"the stack file cannot be written ({error.strerror}), it is as it was", where=str(self.path)
+            ) from None
         self._on_disk = content
 
     def _change(self, document: Mapping[str, Any]) -> None:
@@ -183,7 +188,9 @@ def _locked(directory: Path) -> Iterator[None]:
 
 def _replace(path: Path, content: bytes) -> None:
     before = path.stat()
-    descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    # One name, which the lock makes ours: what a killed process leaves is overwritten by the next one.
+    temporary = path.with_name(f".{path.name}.new")
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600)
     try:
         with os.fdopen(descriptor, "wb") as file:
             os.fchmod(descriptor, before.st_mode & 0o7777)
@@ -192,9 +199,9 @@ def _replace(path: Path, content: bytes) -> None:
             file.write(content)
             file.flush()
             os.fsync(descriptor)
-        Path(temporary).replace(path)
+        temporary.replace(path)
     except BaseException:
-        Path(temporary).unlink(missing_ok=True)
+        temporary.unlink(missing_ok=True)
         raise
     _sync_directory(path.parent)
 
