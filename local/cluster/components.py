@@ -168,6 +168,11 @@ def _controller_manager(config: Path, pki: Path) -> list[str]:
             "cluster-signing-cert-file": pki / "ca.crt",
             "cluster-signing-key-file": pki / "ca.key",
             "enable-hostpath-provisioner": "true",
+            # Each controller asks for a token of its own when it starts; 20 requests a second made that take 5 s.
+            "kube-api-qps": 500,
+            "kube-api-burst": 500,
+            # How soon a node that became ready loses the taint that keeps pods away; the default is 5 s.
+            "node-monitor-period": "500ms",
         }
     )
 

@@ -68,6 +68,12 @@ class Cluster:
         """
         return process.order_forwards(self._supervisor(), targets)
 
+    def published(self) -> dict[str, int]:
+        """The ports on 127.0.0.1 given out so far, by name."""
+        layout = Layout(self.name)
+        forwards = json.loads(layout.forwards.read_text()) if layout.forwards.exists() else {}
+        return {name: forward["listen"] for name, forward in forwards.items()}
+
     def inside(self, argv: Sequence[str]) -> list[str]:
         """The command line that runs `argv`, a program of this machine, in the cluster's network."""
         return ["nsenter", f"--net=/proc/{self._supervisor()}/ns/net", "--", *argv]
