@@ -1,0 +1,86 @@
+"""`slipway down`: what stacks declare is deleted."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import click
+
+from adapters.errors import Refused
+from delivery import options
+from delivery.agreement import agree, agree_to_deletion
+from delivery.factory import Factory
+from delivery.stack import Outcome
+from delivery.updates import run
+from delivery.workspace import Workspace
+
+_HELP = f"""Delete all that stacks have in their clusters.
+
+Without STACK: all of them, those that stand on others first. What holds data (the registry's volume, prod's namespace)
+is protected, and nothing of such a stack is deleted without --delete-data. Without STACK and with --delete-data the
+local platform goes altogether: cluster, images, configuration. Always asks first.
+
+\b
+Examples:
+  slipway down test
+  slipway down --delete-data       everything, data too
+
+{options.EXIT_CODES}"""
+
+
+@click.command(help=_HELP)
+@options.stacks_argument
+@click.option("--delete-data", is_flag=True, help="Delete what is protected because it holds data, too.")
+@options.message_option
+@options.yes_option
+@options.json_option
+@options.common
+@options.pass_factory
+def down(factory: Factory, stacks: tuple[str, ...], delete_data: bool, message: str) -> None:
+    """Take stacks down."""
+    if factory.is_local and not stacks and delete_data:
+        _end_platform(factory)
+        return
+    workspace = factory.workspace()
+    chosen = workspace.select(stacks)
+    if not delete_data:
+        _refuse_protected(workspace, [stack.name for stack in chosen])
+    agree_to_deletion(factory, chosen, with_data=delete_data)
+    names = [stack.name for stack in chosen]
+
+    def delete(name: str) -> Outcome:
+        managed = workspace.manage(name)
+        if delete_data:
+            managed.unprotect()
+        outcome = managed.down(factory.console.lines_of(name, names), message or "slipway down")
+        workspace.marker(name).remove()  # whatever engine makes it anew may have it
+        return outcome
+
+    results = run(chosen, delete, reverse=True)
+    factory.console.facts(
+        results.to_json(), lambda: [] if results.changed or results.errors else ["Nothing was there."]
+    )
+    results.raise_errors()
+
+
+def _refuse_protected(workspace: Workspace, names: Sequence[str]) -> None:
+    """Nothing is begun while anything is protected."""
+    protected: Mapping[str, list[str]] = {name: workspace.manage(name).protected() for name in names}
+    if held := [f"{name} ({', '.join(objects)})" for name, objects in protected.items() if objects]:
+        raise Refused(
+            f"protected, since its loss would be the loss of data or an outage: {'; '.join(held)}",
+            fix="Name only other stacks, or give --delete-data to delete these with their data",
+        )
+
+
+def _end_platform(factory: Factory) -> None:
+    platform = factory.seams.local_platform().find()
+    there = platform is not None or factory.seams.clusters().status(factory.cluster_name).exists
+    if there:
+        agree(factory, "end the local platform and delete its cluster, images and configuration, its data too")
+        if platform is not None:
+            platform.down()
+        else:  # its making was cut short
+            factory.seams.clusters().down(factory.cluster_name)
+    said = "The local platform is gone, its data too." if there else "There is no local platform."
+    factory.console.facts({"changed": there, "stacks": []}, lambda: [said])

@@ -1,0 +1,114 @@
+"""`slipway status`: what runs where."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import click
+
+from adapters.errors import BadInput, SlipwayError
+from adapters.registry import parse_reference
+from delivery import options
+from delivery.console import table
+from delivery.factory import Factory
+from delivery.images import describe_image
+from delivery.workspace import DeclaredStack, Workspace
+
+_HELP = f"""Show every stack with its last update and the images its file names, and the links of the local platform.
+
+A cluster that does not answer is said of its stack; the command ends with 0. With --json: config_dir, engine, cluster,
+links (name, url), stacks (name, kind, engine, cluster, last_update, result, images, problem).
+
+\b
+Examples:
+  slipway status
+  slipway status --json
+
+{options.EXIT_CODES}"""
+
+
+@click.command(help=_HELP)
+@options.json_option
+@options.common
+@options.pass_factory
+def status(factory: Factory) -> None:
+    """Show what runs where."""
+    workspace = factory.find()
+    if workspace is None:
+        nothing: dict[str, Any] = {"config_dir": None, "engine": None, "cluster": None, "links": [], "stacks": []}
+        factory.console.facts(nothing, lambda: ["There is no local platform yet: `slipway up` makes it."])
+        return
+    with ThreadPoolExecutor() as executor:
+        stacks = list(executor.map(lambda stack: _stack(workspace, stack), workspace.stacks.values()))
+    facts = {
+        "config_dir": str(workspace.config_dir),
+        "engine": _common(stack["engine"] for stack in stacks),
+        "cluster": _common(stack["cluster"] for stack in stacks),
+        "links": [{"name": name, "url": url} for name, url in workspace.platform.links().items()],
+        "stacks": stacks,
+    }
+    factory.console.facts(facts, lambda: _lines(facts))
+
+
+def _stack(workspace: Workspace, stack: DeclaredStack) -> dict[str, Any]:
+    facts: dict[str, Any] = {
+        "name": stack.name,
+        "kind": stack.kind,
+        "engine": None,
+        "cluster": stack.cluster or None,
+        "last_update": None,
+        "result": None,
+        "images": {},
+        "problem": None,
+    }
+    try:
+        facts["images"] = _images(stack)
+        facts["engine"] = workspace.engine_of(stack.name)
+        for update in workspace.manage(stack.name).history(1):
+            shown = update.to_json()
+            facts |= {"last_update": shown["ended"] or shown["started"], "result": update.result}
+    except SlipwayError as error:
+        facts["problem"] = error.paragraph()
+    return facts
+
+
+def _images(stack: DeclaredStack) -> dict[str, Any]:
+    images = stack.file.get(["images"]) or {}
+    if not isinstance(images, dict):
+        raise BadInput("this is no mapping of services to images", where=f"{stack.file.path}, slipway:images")
+    return {service: describe_image(parse_reference(str(image))) for service, image in images.items()}
+
+
+def _common(values: Iterable[str | None]) -> str | None:
+    """The value all stacks have, None where they differ."""
+    found = set(values)
+    return found.pop() if len(found) == 1 else None
+
+
+def _lines(facts: dict[str, Any]) -> list[str]:
+    lines = [f"configuration  {facts['config_dir']}", ""]
+    rows = [_row(stack) for stack in facts["stacks"]]
+    lines += table(rows, ("stack", "kind", "cluster", "engine", "last update (UTC)", "result", "images"))
+    if facts["links"]:
+        lines += ["", *table([(link["name"], link["url"]) for link in facts["links"]], ("link", "address"))]
+    problems = [f"{stack['name']}: {stack['problem']}" for stack in facts["stacks"] if stack["problem"]]
+    return [*lines, *([""] if problems else []), *problems]
+
+
+def _row(stack: dict[str, Any]) -> Sequence[str]:
+    images = [
+        f"{image['name']}:{image['tag'] or ''} {image['release'] or ''}".strip() for image in stack["images"].values()
+    ]
+    updated = (stack["last_update"] or "never").replace("T", " ").partition(".")[0]
+    result = stack["result"] or ("unknown" if stack["problem"] else "")
+    return (
+        stack["name"],
+        stack["kind"],
+        stack["cluster"] or "",
+        stack["engine"] or "",
+        updated,
+        result,
+        ", ".join(images),
+    )

@@ -1,0 +1,110 @@
+"""Puts a command together: one place, so that tests use the same wiring with other things at the seams."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from pulumi.automation import PulumiCommand
+
+from adapters.errors import BadInput
+from delivery.console import Console
+from delivery.engines import pulumi_command
+from delivery.platform import Platform, TeamPlatform
+from delivery.workspace import Workspace
+
+
+def _local_platform() -> Any:
+    from local.platform import LocalPlatform  # noqa: PLC0415 - a team's own directory has no need of it
+
+    return LocalPlatform
+
+
+def _clusters() -> Any:
+    from local import cluster  # noqa: PLC0415 - as above
+
+    return cluster
+
+
+@dataclass(frozen=True)
+class Seams:
+    """What lies outside of the commands: engines, the local platform, the environment."""
+
+    commands: Callable[[str], PulumiCommand] = pulumi_command
+    local_platform: Callable[[], Any] = _local_platform
+    """Gives a class like `local.platform.LocalPlatform`."""
+    clusters: Callable[[], Any] = _clusters
+    """Gives a module like `local.cluster`."""
+    environ: Mapping[str, str] = field(default_factory=lambda: os.environ)
+
+
+@dataclass
+class Options:
+    """What was said on the command line for any command."""
+
+    config_dir: Path | None = None
+    engine: str | None = None
+    yes: bool = False
+    debug: bool = False
+
+
+class Factory:
+    """Makes what a command works with."""
+
+    def __init__(self, seams: Seams | None = None) -> None:
+        self.seams = seams or Seams()
+        self.options = Options()
+        self.console = Console()
+
+    @property
+    def is_local(self) -> bool:
+        """Whether no configuration directory is named, so that the local platform is meant."""
+        return self._named_directory() is None
+
+    def workspace(self) -> Workspace:
+        """The stacks there are; raises `BadInput` where the local platform was never made."""
+        found = self.find()
+        if found is None:
+            raise BadInput(
+                "there is no local platform yet",
+                fix="Make it with `slipway up`, or name your configuration directory by --config-dir",
+            )
+        return found
+
+    def find(self) -> Workspace | None:
+        """The stacks there are, without starting or changing anything; None if the local platform was never made."""
+        if (directory := self._named_directory()) is not None:
+            return self._open(TeamPlatform(directory))
+        platform = self.seams.local_platform().find()
+        return None if platform is None else self._open(platform)
+
+    def prepare(self, context: str | None = None) -> Workspace:
+        """The stacks, with the local platform made and started if it is meant.
+
+        With `context` the local platform uses another cluster.
+        """
+        if (directory := self._named_directory()) is not None:
+            if context:
+                raise BadInput(
+                    "--context is for the local platform; the stacks of a configuration directory name their cluster",
+                    where=str(directory),
+                    fix="Leave it out, or set `slipway:cluster` in the stack files",
+                )
+            return self._open(TeamPlatform(directory))
+        local = self.seams.local_platform()
+        return self._open(local.prepare(context=context) if context else local.prepare())
+
+    @property
+    def cluster_name(self) -> str:
+        """The name of the local platform's cluster."""
+        return self.seams.environ.get("SLIPWAY_CLUSTER") or "local"
+
+    def _named_directory(self) -> Path | None:
+        named = self.options.config_dir or self.seams.environ.get("SLIPWAY_CONFIG_DIR")
+        return Path(named).expanduser().absolute() if named else None
+
+    def _open(self, platform: Platform) -> Workspace:
+        return Workspace(platform, self.seams.commands, self.seams.environ, self.options.engine)

@@ -1,0 +1,87 @@
+"""Options that commands share. Those of every command may stand before or after its name."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from delivery.factory import Factory
+
+Decorated = TypeVar("Decorated", bound=Callable[..., Any])
+
+pass_factory = click.make_pass_decorator(Factory)
+
+stacks_argument = click.argument("stacks", nargs=-1, metavar="[STACK…]")
+stack_argument = click.argument("stack", metavar="STACK")
+
+
+def _store(context: click.Context, parameter: click.Parameter, value: Any) -> Any:
+    """Keep what was said; what was not said takes nothing back that was said before the command's name."""
+    if value:
+        setattr(context.find_object(Factory).options, str(parameter.name), value)  # type: ignore[union-attr]
+    return value
+
+
+def _set_json(context: click.Context, _: click.Parameter, value: bool) -> bool:
+    if value:
+        context.find_object(Factory).console.json = True  # type: ignore[union-attr]
+    return value
+
+
+def common(command: Decorated) -> Decorated:
+    """What every command takes."""
+    for option in (
+        click.option(
+            "--debug",
+            is_flag=True,
+            expose_value=False,
+            callback=_store,
+            help="Show the traceback of an internal error.",
+        ),
+        click.option(
+            "--engine",
+            type=click.Choice(["local", "pulumi"]),
+            expose_value=False,
+            callback=_store,
+            help="Engine that runs the program. [default: the one recorded for the stack; else the Pulumi CLI for a "
+            "directory of yours, if it is on PATH; else local]",
+        ),
+        click.option(
+            "--config-dir",
+            type=click.Path(path_type=Path),
+            metavar="DIR",
+            expose_value=False,
+            callback=_store,
+            help="Directory of Pulumi.yaml and the stack files; also SLIPWAY_CONFIG_DIR. [default: the local "
+            "platform's]",
+        ),
+    ):
+        command = option(command)
+    return command
+
+
+json_option = click.option(
+    "--json",
+    is_flag=True,
+    expose_value=False,
+    callback=_set_json,
+    help="Print facts as JSON on standard output, progress on standard error.",
+)
+
+yes_option = click.option(
+    "--yes", "-y", is_flag=True, expose_value=False, callback=_store, help="Do not ask; needed without a terminal."
+)
+
+context_option = click.option(
+    "--context",
+    metavar="NAME",
+    help="Use this context of your kubeconfig for the local platform, not a cluster made here.",
+)
+
+message_option = click.option("--message", "-m", metavar="TEXT", default="", help="Why; kept in the stack's history.")
+EXIT_CODES = """\b
+Exit codes: 0 done, 1 failed, 3 bad input, 4 refused, 5 unreachable,
+6 somebody else is updating the stack, 7 the machine lacks something."""

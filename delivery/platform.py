@@ -1,0 +1,50 @@
+"""What stands behind a configuration directory: for a team's own nothing, for the local default a whole platform.
+
+The commands know only this protocol. `local.platform.LocalPlatform` is one; what a team brings is `TeamPlatform`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
+
+
+class Platform(Protocol):
+    """The configuration directory, and what is done around the updates of its stacks."""
+
+    @property
+    def config_dir(self) -> Path:
+        """The configuration directory."""
+
+    @property
+    def env(self) -> Mapping[str, str]:
+        """Environment variables by which the engines open the stacks."""
+
+    def before(self, stack: str) -> None:
+        """Called before a stack is updated."""
+
+    def after(self, stack: str) -> None:
+        """Called after a stack was updated."""
+
+    def links(self) -> Mapping[str, str]:
+        """Where things are reached: a name, an address."""
+
+
+@dataclass(frozen=True)
+class TeamPlatform:
+    """A configuration directory that somebody brings, with clusters and registries of their own."""
+
+    config_dir: Path
+    env: Mapping[str, str] = field(default_factory=dict)
+
+    def before(self, stack: str) -> None:
+        """A team sees to its images itself."""
+
+    def after(self, stack: str) -> None:
+        """A team's services are reached by its own ways."""
+
+    def links(self) -> Mapping[str, str]:
+        """None that we know of."""
+        return {}

@@ -1,0 +1,53 @@
+"""The update of one stack as a list of named steps; `updates.run` does it for several."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+
+from adapters.errors import SlipwayError, UpdateFailed
+from adapters.stackfile import StackFile
+from delivery.console import Console
+from delivery.images import check_images
+from delivery.stack import Outcome
+from delivery.workspace import Workspace
+
+
+class Updater:
+    """Updates stacks of a workspace, showing the engine's lines as they come; `names` are all that take part."""
+
+    def __init__(self, workspace: Workspace, console: Console, names: Sequence[str], message: str) -> None:
+        self._workspace, self._console, self._names, self._message = workspace, console, names, message
+        self._one_at_a_time = threading.Lock()  # the platform writes into one git repository
+
+    def __call__(self, stack: str) -> Outcome:
+        """Update one stack."""
+        with self._one_at_a_time:
+            self._workspace.platform.before(stack)
+        self._check(stack)
+        outcome = self._recording_engine(stack, lambda: self._update(stack))
+        with self._one_at_a_time:
+            self._workspace.platform.after(stack)
+        return outcome
+
+    def _check(self, stack: str) -> None:
+        settings = self._workspace.settings(stack)
+        file = StackFile.load(self._workspace.path(stack))
+        check_images(settings, file, lambda: self._workspace.crypter(stack))
+
+    def _update(self, stack: str) -> Outcome:
+        managed = self._workspace.manage(stack, create=True)
+        return managed.up(self._console.lines_of(stack, self._names), self._message)
+
+    def _recording_engine(self, stack: str, update: Callable[[], Outcome]) -> Outcome:
+        """Record the engine before it changes anything; take that back where it refused to begin."""
+        marker = self._workspace.marker(stack)
+        is_first = marker.read() is None
+        if is_first:
+            marker.write(self._workspace.engine_of(stack))
+        try:
+            return update()
+        except SlipwayError as error:
+            if is_first and error.exit_code != UpdateFailed.exit_code:
+                marker.remove()
+            raise

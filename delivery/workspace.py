@@ -1,0 +1,166 @@
+"""A configuration directory as the commands see it: its stacks, their order, configuration and engine."""
+
+from __future__ import annotations
+
+import graphlib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from pulumi.automation import LocalWorkspace, PulumiCommand
+from pulumi.automation import Stack as AutomationStack
+from pulumi.automation.errors import StackNotFoundError
+
+from adapters.errors import BadInput
+from adapters.passphrase import Passphrase, find_passphrase
+from adapters.stackfile import StackFile
+from components.settings import EnvironmentSettings, Settings, SharedSettings
+from delivery.engines import PULUMI, Marker, backend_env, default_engine
+from delivery.platform import Platform, TeamPlatform
+from delivery.stack import ManagedStack, failure_of
+
+_STANDS_ON = ("shared",)
+"""Configuration keys that name another stack that has to be there first."""
+
+
+@dataclass(frozen=True)
+class DeclaredStack:
+    """A stack file, read without judging it: also a stack with a mistake in its file has an order and a status."""
+
+    name: str
+    file: StackFile
+
+    @property
+    def kind(self) -> str:
+        """What the stack declares: shared, environment."""
+        return str(self.file.get(["kind"]) or "")
+
+    @property
+    def stands_on(self) -> tuple[str, ...]:
+        """The stacks that have to be updated before this one."""
+        return tuple(str(name) for key in _STANDS_ON if (name := self.file.get([key])) is not None)
+
+    @property
+    def cluster(self) -> str:
+        """The cluster, as a person knows it."""
+        cluster = self.file.get(["cluster"])
+        named = cluster.get("identifier") or cluster.get("context") if isinstance(cluster, dict) else None
+        return str(named or "")
+
+    @property
+    def is_guarded(self) -> bool:
+        """Whether a person has to agree to each change."""
+        return self.name == "prod" or self.file.get(["environment", "protect"]) is True
+
+
+class Workspace:
+    """The stacks of a platform's configuration directory.
+
+    `commands` gives what runs an engine's command lines; `engine` is the one that was asked for, if any.
+    """
+
+    def __init__(
+        self,
+        platform: Platform,
+        commands: Callable[[str], PulumiCommand],
+        environ: Mapping[str, str],
+        engine: str | None = None,
+    ) -> None:
+        self.platform, self._commands, self.wanted_engine = platform, commands, engine
+        self.config_dir = platform.config_dir
+        self._environ = {**environ, **platform.env}
+        if not (self.config_dir / "Pulumi.yaml").is_file():
+            raise BadInput(
+                "this is no configuration directory: it has no Pulumi.yaml",
+                where=str(self.config_dir),
+                fix="Name another one by --config-dir or SLIPWAY_CONFIG_DIR, or leave both out for the local platform",
+            )
+
+    @property
+    def is_team(self) -> bool:
+        """Whether this is a team's own directory, not the local platform's."""
+        return isinstance(self.platform, TeamPlatform)
+
+    @cached_property
+    def stacks(self) -> Mapping[str, DeclaredStack]:
+        """All stacks in the order of updates."""
+        names = [path.name[len("Pulumi.") : -len(".yaml")] for path in sorted(self.config_dir.glob("Pulumi.*.yaml"))]
+        found = {name: DeclaredStack(name, StackFile.load(self.path(name))) for name in names}
+        return {name: found[name] for name in _in_order(found)}
+
+    def path(self, stack: str) -> Path:
+        """The stack's file."""
+        return self.config_dir / f"Pulumi.{stack}.yaml"
+
+    def select(self, names: Sequence[str]) -> list[DeclaredStack]:
+        """The stacks of these names, all for none, in the order of updates; raises `BadInput` for unknown ones."""
+        for name in names:
+            if name not in self.stacks:
+                raise BadInput(
+                    f"there is no stack {name!r}",
+                    where=str(self.config_dir),
+                    allowed=", ".join(self.stacks) or "none, since there is no stack file",
+                )
+        return [stack for stack in self.stacks.values() if not names or stack.name in names]
+
+    def settings(self, stack: str, *, complete: bool = True) -> SharedSettings | EnvironmentSettings:
+        """The stack's configuration, checked; reads the file anew, since others may have changed it meanwhile."""
+        return Settings.from_file(StackFile.load(self.path(stack)), complete=complete)
+
+    def crypter(self, stack: str) -> Passphrase:
+        """Opens the stack's secrets; raises `BadInput` for a wrong passphrase."""
+        salt = StackFile.load(self.path(stack)).encryption_salt
+        if salt is None:
+            raise BadInput(
+                "the stack file has no `encryptionsalt` that its secrets could be opened by",
+                where=str(self.path(stack)),
+                fix="Restore the file from git, or make the stack's secrets anew",
+            )
+        return Passphrase.open(find_passphrase(self._environ), salt)
+
+    def marker(self, stack: str) -> Marker:
+        """Where the stack's engine is recorded."""
+        return Marker(self.config_dir, stack)
+
+    def engine_of(self, stack: str) -> str:
+        """The engine that keeps the stack; raises `Refused` if another one is wanted."""
+        return self.marker(stack).choose(self.wanted_engine, default_engine(team=self.is_team))
+
+    def manage(self, stack: str, *, engine: str | None = None, create: bool = False) -> ManagedStack:
+        """The stack in the hands of its engine, or of `engine`.
+
+        A stack the engine does not know is made where `create` allows it; else that is a `BadInput`.
+        """
+        engine = engine or self.engine_of(stack)
+        env = dict(self.platform.env)
+        if engine == PULUMI:
+            env |= backend_env(self.config_dir, self._environ)
+        workspace = LocalWorkspace(str(self.config_dir), env_vars=env, pulumi_command=self._commands(engine))
+        select = AutomationStack.create_or_select if create else AutomationStack.select
+        try:
+            return ManagedStack(select(stack, workspace))
+        except StackNotFoundError:
+            raise BadInput(
+                f"the engine {engine!r} does not know the stack yet",
+                where=str(self.path(stack)),
+                fix=f"Make it with `slipway up {stack}`",
+            ) from None
+        except Exception as error:
+            raise failure_of(error, stack) from error
+
+
+def _in_order(stacks: Mapping[str, DeclaredStack]) -> list[str]:
+    for stack in stacks.values():
+        for name in stack.stands_on:
+            if name not in stacks:
+                raise BadInput(
+                    f"the stack stands on {name!r}, which is not there",
+                    where=str(stack.file.path),
+                    allowed=", ".join(stacks),
+                    fix="Correct the name in the stack file",
+                )
+    try:
+        return [*graphlib.TopologicalSorter({name: stack.stands_on for name, stack in stacks.items()}).static_order()]
+    except graphlib.CycleError as error:
+        raise BadInput(f"stacks stand on each other: {' → '.join(error.args[1])}") from None
