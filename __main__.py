@@ -1,0 +1,47 @@
+"""Wiring only: a stack's configuration in, components out."""
+
+from __future__ import annotations
+
+import pulumi
+
+from components.cluster import create_provider
+from components.environment import Environment, EnvironmentArgs
+from components.images import Images
+from components.registry import RegistryAccess, create_registry
+from components.service import Service, ServiceArgs
+from components.settings import EnvironmentSettings, Settings, SharedSettings
+
+
+def shared(settings: SharedSettings) -> None:
+    """The registry that environments share."""
+    inside = pulumi.ResourceOptions(providers=[create_provider(settings)])
+    registry = create_registry(settings, inside)
+    pulumi.export("registry", {"push": registry.access.push, "pull": registry.access.pull})
+    pulumi.export("addresses", registry.addresses)
+
+
+def environment(settings: EnvironmentSettings) -> None:
+    """A namespace and the services in it."""
+    inside = pulumi.ResourceOptions(providers=[create_provider(settings)])
+    access = RegistryAccess.of(settings)
+    names = tuple(settings.services)
+    place = Environment(
+        settings.stack, EnvironmentArgs(settings.stack, settings.environment, names, access), opts=inside
+    )
+    images = Images(settings, access)
+    running = {name: images.of(name) for name in names}
+    services = {
+        name: Service(name, ServiceArgs(shape, running[name], place, settings.stack), opts=inside)
+        for name, shape in settings.services.items()
+    }
+    pulumi.export("namespace", settings.stack)
+    pulumi.export("addresses", {name: service.address for name, service in services.items()})
+    pulumi.export("images", {name: image.reference for name, image in running.items()})
+    pulumi.export("releases", {name: image.release for name, image in running.items()})
+
+
+match Settings.from_pulumi():
+    case SharedSettings() as settings:
+        shared(settings)
+    case EnvironmentSettings() as settings:
+        environment(settings)

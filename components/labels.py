@@ -1,0 +1,32 @@
+"""Standard labels (https://kubernetes.io/docs/concepts/overview/working-with-objects/common-labels/), everywhere alike.
+
+Selectors leave out whatever a release changes, since they cannot change themselves.
+"""
+
+from __future__ import annotations
+
+NAME = "app.kubernetes.io/name"
+COMPONENT = "app.kubernetes.io/component"
+ENVIRONMENT = "slipway.dev/environment"
+RELEASE = "slipway.dev/release"
+TRACK = "slipway.dev/track"
+"""Tells pods of a service that serve the release from others that serve it beside them, so that both are its Service's
+and neither is the other's Deployment's."""
+CONFIG_HASH = "slipway.dev/config-hash"
+API_TOKEN = "slipway.dev/needs-api-token"  # noqa: S105 - the name of an annotation
+SKIP_AWAIT = "pulumi.com/skipAwait"
+
+
+def standard(name: str, component: str) -> dict[str, str]:
+    """Labels of an object that belongs to the application `name` and is its `component`."""
+    return {
+        NAME: name,
+        COMPONENT: component,
+        "app.kubernetes.io/part-of": "slipway",
+        "app.kubernetes.io/managed-by": "slipway",
+    }
+
+
+def selector(name: str, component: str) -> dict[str, str]:
+    """What selects the pods with `standard` labels."""
+    return {NAME: name, COMPONENT: component}

@@ -1,0 +1,401 @@
+"""The registry: one that runs in the cluster, or one that is run elsewhere; both tell the same of themselves.
+
+CNCF distribution knows users but no rights: whoever has a password may push. So two instances share one volume. The
+read-write one knows only who may push; the read-only one knows those who pull, too, and refuses every write.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import bcrypt
+import pulumi
+import pulumi_kubernetes as k8s
+
+from components import labels, pods
+from components.collection import GarbageCollection, GarbageCollectionArgs
+from components.model import Credentials, InClusterRegistry
+from components.settings import Settings, SharedSettings
+from components.storage import CLAIM, CONFIG_FILE, CONFIG_PATH, PORT, STORAGE_PATH, together, volume, volume_mount
+
+NAMESPACE = "slipway-registry"
+WRITER, READER = "registry", "registry-read"
+_APPLICATION = "registry"
+_BCRYPT_COST = 10
+_BCRYPT_ALPHABET = bytes.maketrans(
+    b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/",
+    b"./ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789",
+)
+_AUTH_PATH, _TLS_PATH = "/etc/distribution/auth", "/etc/distribution/tls"
+_TIMEOUT = "150s"  # above the progress deadline
+_PROGRESS_DEADLINE_S = 120
+
+
+@dataclass(frozen=True)
+class RegistryAccess:
+    """Where the registry is and who asks. `credentials` are None where it asks for none."""
+
+    push: str
+    pull: str
+    credentials: Credentials | None
+
+    @classmethod
+    def of(cls, settings: Settings) -> RegistryAccess:
+        """What a stack's configuration says; environments compute it, so that they read no other stack's outputs."""
+        registry, known = settings.registry, settings.registry_credentials
+        return cls(push=registry.push, pull=registry.pull, credentials=known.pull or known.push)
+
+    def docker_config(self) -> pulumi.Output[str] | None:
+        """What a pull secret holds: credentials for the host that image names begin with."""
+        if self.credentials is None:
+            return None
+        username = self.credentials.username
+
+        def config(password: str) -> str:
+            auth = base64.b64encode(f"{username}:{password}".encode()).decode()
+            entry = {"username": username, "password": password, "auth": auth}
+            return json.dumps({"auths": {self.pull.partition("/")[0]: entry}}, sort_keys=True)
+
+        return self.credentials.password.output().apply(config)
+
+
+@dataclass(frozen=True)
+class RegistryArgs:
+    """`registry`, `push` and `pull` come from the configuration, `cluster` is its identifier."""
+
+    access: RegistryAccess
+    registry: InClusterRegistry
+    push: Credentials
+    pull: Credentials
+    cluster: str
+    registry_image: str
+    kubectl_image: str
+
+
+class ExternalRegistry(pulumi.ComponentResource):
+    """A registry that is run elsewhere, such as `ghcr.io/org`: nothing is declared but where it is."""
+
+    access: RegistryAccess
+    addresses: dict[str, str]
+
+    def __init__(self, name: str, access: RegistryAccess, opts: pulumi.ResourceOptions | None = None) -> None:
+        super().__init__("slipway:index:ExternalRegistry", name, None, opts)
+        self.access, self.addresses = access, {}
+        self.register_outputs({"push": access.push, "pull": access.pull})
+
+
+class Registry(pulumi.ComponentResource):
+    """A registry in the cluster. Its children are attributes; `addresses` are within the cluster."""
+
+    access: RegistryAccess
+    addresses: dict[str, str]
+    namespace: k8s.core.v1.Namespace
+    storage: k8s.core.v1.PersistentVolumeClaim
+    certificate: k8s.core.v1.Secret
+    passwords: dict[str, k8s.core.v1.Secret]
+    configs: dict[str, k8s.core.v1.ConfigMap]
+    deployments: dict[str, k8s.apps.v1.Deployment]
+    services: dict[str, k8s.core.v1.Service]
+    collection: GarbageCollection
+
+    def __init__(self, name: str, args: RegistryArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        super().__init__("slipway:index:Registry", name, None, opts)
+        self._args = args
+        self.access = args.access
+        self.addresses = {instance: f"{instance}.{NAMESPACE}:{PORT}" for instance in (WRITER, READER)}
+        self.namespace = self._create_namespace()
+        self.storage = self._create_storage()
+        self.certificate = self._create_certificate()
+        users = {WRITER: [args.push], READER: [args.pull, args.push]}
+        self.passwords = {instance: self._create_passwords(instance, users[instance]) for instance in users}
+        self.configs = {instance: self._create_config(instance) for instance in users}
+        self.deployments = {instance: self._create_deployment(instance) for instance in users}
+        self.services = {instance: self._create_service(instance) for instance in users}
+        self.collection = self._create_collection()
+        self.register_outputs({"push": args.access.push, "pull": args.access.pull, "addresses": self.addresses})
+
+    def _create_namespace(self) -> k8s.core.v1.Namespace:
+        return k8s.core.v1.Namespace(
+            NAMESPACE,
+            metadata=k8s.meta.v1.ObjectMetaArgs(
+                name=NAMESPACE, labels=labels.standard(_APPLICATION, "namespace") | pods.RESTRICTED
+            ),
+            opts=pulumi.ResourceOptions(parent=self, protect=True),
+        )
+
+    def _create_storage(self) -> k8s.core.v1.PersistentVolumeClaim:
+        return k8s.core.v1.PersistentVolumeClaim(
+            CLAIM,
+            metadata=self._metadata(CLAIM, "storage"),
+            spec=k8s.core.v1.PersistentVolumeClaimSpecArgs(
+                access_modes=["ReadWriteOnce"],
+                storage_class_name=self._args.registry.storage_class,
+                resources=k8s.core.v1.VolumeResourceRequirementsArgs(requests={"storage": self._args.registry.storage}),
+            ),
+            opts=self._inside(protect=True),
+        )
+
+    def _create_certificate(self) -> k8s.core.v1.Secret:
+        key = self._args.registry.key
+        return k8s.core.v1.Secret(
+            "registry-tls",
+            metadata=self._metadata("registry-tls", "certificate"),
+            type="kubernetes.io/tls",
+            string_data={
+                "tls.crt": self._args.registry.certificate or "",
+                "tls.key": key.output() if key else "",
+            },
+            opts=self._inside(),
+        )
+
+    def _create_passwords(self, instance: str, users: list[Credentials]) -> k8s.core.v1.Secret:
+        lines = [self._htpasswd(user) for user in users]
+        return k8s.core.v1.Secret(
+            f"{instance}-users",
+            metadata=self._metadata(f"{instance}-users", "users"),
+            type="Opaque",
+            string_data={
+                "htpasswd": pulumi.Output.all(*lines).apply(lambda known: "".join(f"{line}\n" for line in known)),
+                # Signs the state of uploads, which may go on with another pod: the same in each of them.
+                "http-secret": self._args.push.password.output().apply(_http_secret),
+            },
+            opts=self._inside(),
+        )
+
+    def _create_config(self, instance: str) -> k8s.core.v1.ConfigMap:
+        return k8s.core.v1.ConfigMap(
+            f"{instance}-config",
+            metadata=self._metadata(f"{instance}-config", "config"),
+            data={CONFIG_FILE: self._config_of(instance)},
+            opts=self._inside(),
+        )
+
+    def _create_deployment(self, instance: str) -> k8s.apps.v1.Deployment:
+        """Both roll, though they share a volume that one node mounts: their pods are kept on one node (`together`).
+
+        For the seconds in which two writers run, nothing breaks: blobs are named by their content, uploads by their
+        own names, and what a name points at is replaced whole.
+        """
+        return k8s.apps.v1.Deployment(
+            instance,
+            metadata=self._metadata(instance, instance),
+            spec=k8s.apps.v1.DeploymentSpecArgs(
+                replicas=1,
+                selector=k8s.meta.v1.LabelSelectorArgs(match_labels=labels.selector(_APPLICATION, instance)),
+                strategy=k8s.apps.v1.DeploymentStrategyArgs(
+                    type="RollingUpdate",
+                    rolling_update=k8s.apps.v1.RollingUpdateDeploymentArgs(max_unavailable=0, max_surge=1),
+                ),
+                progress_deadline_seconds=_PROGRESS_DEADLINE_S,
+                revision_history_limit=2,
+                template=self._pod(instance),
+            ),
+            opts=pulumi.ResourceOptions.merge(
+                self._inside(),
+                pulumi.ResourceOptions(
+                    depends_on=[self.storage, self.certificate, self.passwords[instance], self.configs[instance]],
+                    custom_timeouts=pulumi.CustomTimeouts(create=_TIMEOUT, update=_TIMEOUT),
+                    # While garbage is collected the writer's number is 0, and an update must leave it so.
+                    ignore_changes=["spec.replicas"] if instance == WRITER else None,
+                ),
+            ),
+        )
+
+    def _create_service(self, instance: str) -> k8s.core.v1.Service:
+        is_reader = instance == READER
+        return k8s.core.v1.Service(
+            instance,
+            metadata=self._metadata(instance, instance),
+            spec=k8s.core.v1.ServiceSpecArgs(
+                type="NodePort" if is_reader else "ClusterIP",
+                selector=labels.selector(_APPLICATION, instance),
+                ports=[
+                    k8s.core.v1.ServicePortArgs(
+                        name="https",
+                        port=PORT,
+                        target_port="https",
+                        protocol="TCP",
+                        node_port=self._args.registry.node_port if is_reader else None,
+                    )
+                ],
+            ),
+            opts=self._inside(),
+        )
+
+    def _create_collection(self) -> GarbageCollection:
+        return GarbageCollection(
+            "registry-collection",
+            GarbageCollectionArgs(
+                namespace=NAMESPACE,
+                application=_APPLICATION,
+                writer=WRITER,
+                schedule=self._args.registry.garbage_collection,
+                registry_image=self._args.registry_image,
+                kubectl_image=self._args.kubectl_image,
+                storage=self.storage,
+                config=self.configs[WRITER],
+                config_name=f"{WRITER}-config",
+            ),
+            opts=pulumi.ResourceOptions(parent=self, depends_on=[self.namespace, self.deployments[WRITER]]),
+        )
+
+    def _pod(self, instance: str) -> k8s.core.v1.PodTemplateSpecArgs:
+        secret, config = f"{instance}-users", f"{instance}-config"
+        key = k8s.core.v1.SecretKeySelectorArgs(name=secret, key="http-secret")
+        users = k8s.core.v1.SecretVolumeSourceArgs(
+            secret_name=secret, items=[k8s.core.v1.KeyToPathArgs(key="htpasswd", path="htpasswd")]
+        )
+        return k8s.core.v1.PodTemplateSpecArgs(
+            metadata=k8s.meta.v1.ObjectMetaArgs(
+                labels=labels.standard(_APPLICATION, instance), annotations=self._hashes(instance)
+            ),
+            spec=k8s.core.v1.PodSpecArgs(
+                automount_service_account_token=False,
+                enable_service_links=False,
+                security_context=pods.pod_security(),
+                affinity=together(_APPLICATION),
+                termination_grace_period_seconds=30,
+                containers=[
+                    k8s.core.v1.ContainerArgs(
+                        name="registry",
+                        image=self._args.registry_image,
+                        image_pull_policy="IfNotPresent",
+                        args=["serve", f"{CONFIG_PATH}/{CONFIG_FILE}"],
+                        ports=[k8s.core.v1.ContainerPortArgs(name="https", container_port=PORT, protocol="TCP")],
+                        env=[
+                            k8s.core.v1.EnvVarArgs(
+                                name="REGISTRY_HTTP_SECRET",
+                                value_from=k8s.core.v1.EnvVarSourceArgs(secret_key_ref=key),
+                            ),
+                            k8s.core.v1.EnvVarArgs(name="OTEL_TRACES_EXPORTER", value="none"),
+                        ],
+                        resources=pods.resources(cpu="50m", memory="64Mi", memory_limit="256Mi"),
+                        security_context=pods.container_security(),
+                        startup_probe=_probe(period=1, failures=60),
+                        readiness_probe=_probe(period=2, failures=3),
+                        liveness_probe=_probe(period=10, failures=3),
+                        lifecycle=k8s.core.v1.LifecycleArgs(
+                            pre_stop=k8s.core.v1.LifecycleHandlerArgs(sleep=k8s.core.v1.SleepActionArgs(seconds=3))
+                        ),
+                        volume_mounts=[
+                            volume_mount("storage", STORAGE_PATH, read_only=instance == READER),
+                            volume_mount("config", CONFIG_PATH),
+                            volume_mount("auth", _AUTH_PATH),
+                            volume_mount("tls", _TLS_PATH),
+                        ],
+                    )
+                ],
+                volumes=[
+                    volume("storage", claim=CLAIM),
+                    volume("config", config_map=config),
+                    k8s.core.v1.VolumeArgs(name="auth", secret=users),
+                    k8s.core.v1.VolumeArgs(
+                        name="tls",
+                        secret=k8s.core.v1.SecretVolumeSourceArgs(secret_name="registry-tls"),  # noqa: S106
+                    ),
+                ],
+            ),
+        )
+
+    def _config_of(self, instance: str) -> str:
+        """https://distribution.github.io/distribution/about/configuration/; JSON is YAML, too.
+
+        No cache of blobs: an instance would go on answering for what was deleted through the other.
+        """
+        is_reader = instance == READER
+        storage: dict[str, object] = {
+            "filesystem": {"rootdirectory": STORAGE_PATH},
+            "delete": {"enabled": not is_reader},
+            "maintenance": {"readonly": {"enabled": is_reader}, "uploadpurging": {"enabled": not is_reader}},
+        }
+        config = {
+            "version": "0.1",
+            "log": {"level": "info", "formatter": "json", "accesslog": {"disabled": True}},
+            "storage": storage,
+            "http": {
+                "addr": f":{PORT}",
+                "tls": {"certificate": f"{_TLS_PATH}/tls.crt", "key": f"{_TLS_PATH}/tls.key", "minimumtls": "tls1.2"},
+                "headers": {"X-Content-Type-Options": ["nosniff"]},
+            },
+            "auth": {"htpasswd": {"realm": "slipway", "path": f"{_AUTH_PATH}/htpasswd"}},
+            "health": {"storagedriver": {"enabled": True, "interval": "10s", "threshold": 3}},
+        }
+        return json.dumps(config, indent=2)
+
+    def _hashes(self, instance: str) -> Mapping[str, pulumi.Input[str]]:
+        """The registry reads its files once, when it starts."""
+        private = [self._args.push.password, self._args.pull.password, self._args.registry.key]
+        texts = pulumi.Output.all(*(secret.output() for secret in private if secret))
+        public = {
+            "config": self._config_of(instance),
+            "certificate": self._args.registry.certificate or "",
+            "users": f"{self._args.push.username} {self._args.pull.username}",
+        }
+        salt = f"{NAMESPACE}/{instance}"
+        secrets = texts.apply(lambda known: pods.hash_of_secret("\n".join(known), salt=salt))
+        return {
+            labels.CONFIG_HASH: pods.hash_of(public),
+            f"{labels.CONFIG_HASH}-secrets": secrets,
+        }
+
+    def _htpasswd(self, user: Credentials) -> pulumi.Output[str]:
+        salt = bcrypt_salt(f"{self._args.cluster}/{user.username}")
+        return user.password.output().apply(
+            lambda password: f"{user.username}:{bcrypt.hashpw(password.encode(), salt).decode()}"
+        )
+
+    def _metadata(self, name: str, component: str) -> k8s.meta.v1.ObjectMetaArgs:
+        return k8s.meta.v1.ObjectMetaArgs(
+            name=name, namespace=NAMESPACE, labels=labels.standard(_APPLICATION, component)
+        )
+
+    def _inside(self, *, protect: bool = False) -> pulumi.ResourceOptions:
+        return pulumi.ResourceOptions(parent=self, depends_on=[self.namespace], protect=protect or None)
+
+
+def create_registry(
+    settings: SharedSettings, opts: pulumi.ResourceOptions | None = None
+) -> Registry | ExternalRegistry:
+    """The registry a stack of kind `shared` declares."""
+    access, known = RegistryAccess.of(settings), settings.registry_credentials
+    registry = settings.registry.in_cluster
+    if registry is None or known.push is None or known.pull is None:
+        return ExternalRegistry("registry", access, opts)
+    return Registry(
+        "registry",
+        RegistryArgs(
+            access=access,
+            registry=registry,
+            push=known.push,
+            pull=known.pull,
+            cluster=settings.cluster.identifier,
+            registry_image=settings.platform_images.registry,
+            kubectl_image=settings.platform_images.kubectl,
+        ),
+        opts,
+    )
+
+
+def bcrypt_salt(of: str) -> bytes:
+    """A salt that is the same in each run, or every update would find another hash; made of what is public."""
+    raw = hashlib.sha256(of.encode()).digest()[:16]
+    encoded = base64.b64encode(raw).rstrip(b"=").translate(_BCRYPT_ALPHABET)
+    return f"$2b${_BCRYPT_COST}$".encode() + encoded
+
+
+def _http_secret(password: str) -> str:
+    return hmac.new(password.encode(), b"registry http secret", hashlib.sha256).hexdigest()
+
+
+def _probe(*, period: int, failures: int) -> k8s.core.v1.ProbeArgs:
+    return k8s.core.v1.ProbeArgs(
+        http_get=k8s.core.v1.HTTPGetActionArgs(path="/", port="https", scheme="HTTPS"),
+        period_seconds=period,
+        timeout_seconds=3,
+        failure_threshold=failures,
+    )

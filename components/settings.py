@@ -1,0 +1,307 @@
+"""The whole configuration of a stack as one typed object.
+
+It is read in two places by the same rules: by the program (`from_pulumi`, secrets opened) and by commands before they
+run anything (`from_mapping`, secrets sealed). What a key means, its unit and the reason for its default stand once,
+here and in `components/model.py`: the JSON schema that editors use is made from them (`components/schema.py`).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+import pulumi
+from pulumi.runtime import config as pulumi_config
+from pydantic import BaseModel, Field, PrivateAttr, ValidationError, model_validator
+
+from adapters.errors import BadInput, Refused
+from adapters.stackfile import PROJECT, KeyPath, StackFile
+from components.complaints import Locator, complaint, key_name, no_such_key, plain_secret
+from components.model import (
+    Cluster,
+    EnvironmentRules,
+    Hold,
+    Image,
+    Model,
+    Name,
+    PlatformImages,
+    Registry,
+    RegistryCredentials,
+    Service,
+)
+from components.secret import SEALED, Secret
+
+
+class Settings(Model):
+    """What every stack says. `from_pulumi` and `from_mapping` give the class that belongs to the stack's kind."""
+
+    kind: str = Field(description="What the stack declares: `shared` or `environment`.")
+    cluster: Cluster = Field(description="The cluster that the stack's objects are in.")
+    registry: Registry = Field(description="The registry that images are pushed to and pulled from.")
+    registry_credentials: RegistryCredentials = Field(
+        default_factory=RegistryCredentials, description="Users of the registry."
+    )
+    _stack: str = PrivateAttr("")
+    _directory: Path = PrivateAttr(Path())
+
+    @property
+    def stack(self) -> str:
+        """The stack's name; an environment's is its namespace's too."""
+        return self._stack
+
+    @property
+    def kubeconfig(self) -> str | None:
+        """The kubeconfig as a path that is the same from wherever the program runs."""
+        given = self.cluster.kubeconfig
+        return None if given is None else str(self._directory / Path(given).expanduser())
+
+    def registry_ca(self) -> str | None:
+        """The registry's authority as PEM text; raises `BadInput` if the file cannot be read."""
+        if self.registry.ca is None:
+            return None
+        path = self._directory / self.registry.ca
+        try:
+            return path.read_text(encoding="ascii")
+        except (OSError, ValueError) as error:
+            reason = getattr(error, "strerror", None) or error
+            raise BadInput(
+                f"the certificate authority of the registry cannot be read: {reason}",
+                where=f"slipway:registry.ca, {path}",
+                fix="Put the PEM file there, or leave the key out where the system trusts the registry",
+            ) from None
+
+    @classmethod
+    def from_mapping(
+        cls,
+        config: Mapping[str, Any],
+        *,
+        stack: str,
+        directory: Path = Path(),
+        locate: Locator | None = None,
+        complete: bool = True,
+    ) -> SharedSettings | EnvironmentSettings:
+        """Read the values of a stack file (`StackFile.config`), in which secrets are sealed: `{secure: …}`.
+
+        Raises `BadInput` naming key and line (by `locate`), and `Refused` for an image on hold. Without `complete`
+        an environment may lack what the local platform writes into its files: images, certificates, credentials.
+        """
+        return _read(config, stack=stack, directory=directory, locate=locate, sealed=True, complete=complete)
+
+    @classmethod
+    def from_file(cls, file: StackFile, *, complete: bool = True) -> SharedSettings | EnvironmentSettings:
+        """Read a stack file; see `from_mapping`."""
+        stack = file.path.name.removeprefix("Pulumi.").removesuffix(".yaml")
+        return cls.from_mapping(
+            file.config, stack=stack, directory=file.path.parent, locate=_locator(file), complete=complete
+        )
+
+    @classmethod
+    def from_pulumi(cls) -> SharedSettings | EnvironmentSettings:
+        """Read the configuration of the running program, secrets opened."""
+        directory, stack = Path(pulumi.get_root_directory()), pulumi.get_stack()
+        path = directory / f"Pulumi.{stack}.yaml"
+        file = StackFile.load(path) if path.is_file() else None
+        config = {key: _as_value(text) for key, text in pulumi_config.CONFIG.get().items()}
+        locate = _locator(file) if file else None
+        settings = _read(config, stack=stack, directory=directory, locate=locate, sealed=False, complete=True)
+        _refuse_plain_secrets(settings, file, locate)
+        return settings
+
+
+class SharedSettings(Settings):
+    """A stack that environments stand on: the registry."""
+
+    kind: Literal["shared"] = Field(description="What the stack declares; `shared` is the registry.")
+    platform_images: PlatformImages = Field(
+        default_factory=PlatformImages, description="Images of the platform itself. Default: public ones."
+    )
+
+    def stands_on(self) -> tuple[str, ...]:
+        """The stacks that must be up before this one."""
+        return ()
+
+    def require_complete(self, locate: Locator | None = None) -> None:
+        """Raises `BadInput` if a registry in the cluster lacks what it cannot run without."""
+        if (registry := self.registry.in_cluster) is None:
+            return
+        needed: dict[KeyPath, object] = {
+            ("registry", "inCluster", "certificate"): registry.certificate,
+            ("registry", "inCluster", "key"): registry.key,
+            ("registryCredentials", "push"): self.registry_credentials.push,
+            ("registryCredentials", "pull"): self.registry_credentials.pull,
+        }
+        if missing := [key_name(path) for path, value in needed.items() if value is None]:
+            raise BadInput(
+                f"a registry in the cluster needs {' and '.join(missing)}",
+                where=(locate or key_name)(("registry", "inCluster")),
+                fix="`make up` makes them for the local platform; elsewhere set them, secrets by `pulumi config set "
+                "--secret --path`, or leave out inCluster for a registry that is run elsewhere",
+            )
+
+
+class EnvironmentSettings(Settings):
+    """A stack that is an environment: its services, and what they run in. Its name is the namespace's."""
+
+    kind: Literal["environment"] = Field(
+        description="What the stack declares; `environment` is a namespace with services."
+    )
+    shared: Name = Field(
+        default="shared", description="The stack of kind `shared` it stands on, which is updated before it."
+    )
+    environment: EnvironmentRules = Field(
+        default_factory=EnvironmentRules, description="What holds for the whole environment."
+    )
+    services: dict[Name, Service] = Field(default={}, description="The shape of each service, by name.")
+    images: dict[Name, Image] = Field(
+        default={},
+        description="What each service runs: `name:tag@sha256:…`, relative to the registry. Written by deploying to "
+        "test, promoting and rolling back.",
+    )
+    holds: Annotated[tuple[Hold, ...], Field(strict=False)] = Field(
+        default=(), description="Images that must not run here. Every engine and command refuses them."
+    )
+
+    def stands_on(self) -> tuple[str, ...]:
+        """The stacks that must be up before this one."""
+        return (self.shared,)
+
+    def hold_on(self, digest: str) -> Hold | None:
+        """The hold on an image's digest, None if it may run."""
+        return next((hold for hold in self.holds if hold.digest == digest), None)
+
+    def check_hold(self, service: str, digest: str, locate: Locator | None = None) -> None:
+        """Raises `Refused` if the digest that `service` would run is held."""
+        if hold := self.hold_on(digest):
+            raise Refused(
+                f"the image {digest} is on hold in {self.stack}: {hold.reason} ({hold.author})",
+                where=(locate or key_name)(("images", service)),
+                fix="Name another image, or take the hold away with `slipway unhold`",
+            )
+
+    def require_complete(self, locate: Locator | None = None) -> None:
+        """Raises `BadInput` for a service without a digest, or an image without a service; `Refused` for a held one."""
+        locate = locate or key_name
+        if missing := sorted(self.services.keys() - self.images.keys()):
+            raise BadInput(
+                f"the service {missing[0]} has no image",
+                where=locate(("images",)),
+                allowed="a mapping of services to `name:tag@sha256:…`",
+                fix="Build and push one (`slipway release build`, for the local platform `make up`), or promote one: "
+                f"that writes slipway:images.{missing[0]}",
+            )
+        for service, image in self.images.items():
+            if service not in self.services:
+                raise no_such_key(("images", service), self.services, locate, what="service")
+            if image.digest:
+                self.check_hold(service, image.digest, locate)
+            elif not self.environment.may_name_tags:
+                raise BadInput(
+                    f"the image {image} is named by a tag alone, which may mean another image tomorrow",
+                    where=locate(("images", service)),
+                    allowed="`name:tag@sha256:…`; a bare tag only where slipway:environment.mayNameTags is true (test)",
+                    fix="Promote a release: it writes the digest that was verified",
+                )
+
+    @model_validator(mode="after")
+    def _external(self) -> Self:
+        if self.registry.in_cluster is not None:
+            raise ValueError("registry.inCluster belongs into the shared stack, since environments share the registry")
+        return self
+
+
+KINDS: Mapping[str, type[SharedSettings | EnvironmentSettings]] = {
+    "shared": SharedSettings,
+    "environment": EnvironmentSettings,
+}
+"""The class for each value of `slipway:kind`."""
+
+
+def _read(
+    config: Mapping[str, Any],
+    *,
+    stack: str,
+    directory: Path,
+    locate: Locator | None,
+    sealed: bool,
+    complete: bool,
+) -> SharedSettings | EnvironmentSettings:
+    locate = locate or (lambda path: f"stack {stack}, {key_name(path)}")
+    values = _own_values(config, locate)
+    model = _model_of(values, locate)
+    # Pulumi.yaml has to give keys of other kinds a default, an empty one; see there.
+    values = {key: value for key, value in values.items() if value not in ({}, [], "")}
+    try:
+        settings = model.model_validate(values, context={SEALED: sealed})
+    except ValidationError as error:
+        raise complaint(error, model, locate) from None
+    settings._stack, settings._directory = stack, directory
+    if complete:
+        settings.require_complete(locate)
+    return settings
+
+
+def _own_values(config: Mapping[str, Any], locate: Locator) -> dict[str, Any]:
+    """The values by key without `slipway:`; other namespaces belong to no provider that is used here."""
+    values: dict[str, Any] = {}
+    for key, value in config.items():
+        namespace, _, name = key.rpartition(":")
+        if namespace in ("", PROJECT):
+            values[name] = value
+        elif namespace != "pulumi":  # settings of the engine itself
+            raise BadInput(
+                "there is no such configuration key",
+                where=locate((key,)),
+                allowed="keys that begin with `slipway:`, since every provider is declared by the program",
+            )
+    return values
+
+
+def _model_of(values: Mapping[str, Any], locate: Locator) -> type[SharedSettings | EnvironmentSettings]:
+    kind = values.get("kind")
+    if isinstance(kind, str) and kind in KINDS:
+        return KINDS[kind]
+    raise BadInput(
+        f"{kind!r} is no kind of a stack" if kind else "the stack does not say what it declares",
+        where=locate(("kind",)),
+        allowed=", ".join(KINDS),
+    )
+
+
+def _as_value(text: Any) -> Any:
+    """Pulumi hands objects as JSON text and anything else as it stands."""
+    if isinstance(text, str) and text[:1] in ("{", "["):
+        try:
+            return json.loads(text)
+        except json.JSONDecodeError:
+            return text
+    return text
+
+
+def _locator(file: StackFile) -> Locator:
+    def locate(path: KeyPath) -> str:
+        line = next((line for end in range(len(path), 0, -1) if (line := file.line_of(path[:end]))), None)
+        return f"{file.path.name}{f', line {line}' if line else ''}, {key_name(path)}"
+
+    return locate
+
+
+def _refuse_plain_secrets(settings: Settings, file: StackFile | None, locate: Locator | None) -> None:
+    """Inside the program secrets look like any text: what Pulumi and the stack file say of them is compared."""
+    for path in secret_paths(settings):
+        written = file.get(path) if file else None
+        if isinstance(written, str) or not pulumi_config.is_config_secret(f"{PROJECT}:{path[0]}"):
+            raise plain_secret(path, locate or key_name)
+
+
+def secret_paths(value: object, path: tuple[str | int, ...] = ()) -> list[tuple[str | int, ...]]:
+    """The key path of every secret that a part of the settings holds."""
+    if isinstance(value, Secret):
+        return [path]
+    inner: Mapping[Any, object] = {}
+    if isinstance(value, BaseModel):
+        inner = {field.alias or name: getattr(value, name) for name, field in type(value).model_fields.items()}
+    elif isinstance(value, Mapping):
+        inner = value
+    return [found for key, item in inner.items() for found in secret_paths(item, (*path, key))]
