@@ -32,7 +32,7 @@ _KUBERNETES_ARGUMENTS = {
     "suppressHelmHookWarnings",
 }
 _DOCKER_ARGUMENTS = {"registryAuth", "caMaterial", "host"}
-_IGNORED = {"version", "pluginDownloadURL"}
+_IGNORED = {"version", "pluginDownloadURL", "disableDockerDaemonCheck"}  # no daemon is ever asked here
 
 
 @dataclass(frozen=True)
