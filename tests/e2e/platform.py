@@ -108,7 +108,7 @@ class Platform:
         argv = [sys.executable, str(Path(__file__).with_name("load.py")), *target]
         argv += [str(clients), str(requests), str(_LONGEST_S)]
         pipe = subprocess.PIPE
-        with self.cluster.start_inside(argv, stdin=pipe, stdout=pipe, text=True) as process:
+        with subprocess.Popen(self.cluster.inside(argv), stdin=pipe, stdout=pipe, text=True) as process:
             load = Load(process)
             try:
                 assert process.stdout is not None
