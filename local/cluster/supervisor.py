@@ -25,6 +25,7 @@ from pathlib import Path
 from typing import NoReturn
 from urllib.parse import urlsplit
 
+from local.cluster import volumes
 from local.cluster.components import Component, components
 from local.cluster.forwarder import HOST_NETWORK_FD
 from local.cluster.namespace import become_node
@@ -212,9 +213,11 @@ def main(name: str) -> NoReturn:
     layout = Layout(name)
     lock = _hold_lock(layout)
     become_node(layout)
+    watched = volumes.watch()
     binaries = {key: Path(path) for key, path in json.loads(layout.plan.read_text())["binaries"].items()}
     found = components(layout, binaries, (sys.executable, "-m"))
     Supervisor(layout, _parts(found, layout.logs), int(os.environ[HOST_NETWORK_FD])).run()
+    os.close(watched)
     os.close(lock)
     sys.exit(0)
 
