@@ -28,6 +28,7 @@ APPLY_PATCH = "application/apply-patch+yaml"  # JSON is YAML
 MERGE_PATCH = "application/merge-patch+json"
 
 _ATTEMPTS = 6
+_AT_ONCE = int(__import__("os").environ.get("AT_ONCE", "8"))
 _LONGEST_PAUSE_S = 10.0
 _REPEATABLE = frozenset({"GET", "PATCH", "DELETE"})
 _CONNECT_S = 10.0
@@ -55,6 +56,7 @@ class ApiServer:
 
     def __init__(self, client: httpx2.Client, target: Target) -> None:
         self._client, self.target = client, target
+        self._turns = threading.BoundedSemaphore(_AT_ONCE)
         self._has_answered = False
 
     def close(self) -> None:
@@ -106,7 +108,8 @@ class ApiServer:
         for attempt in range(_ATTEMPTS):
             last = attempt == _ATTEMPTS - 1
             try:
-                response = self._client.send(request)
+                with self._turns:
+                    response = self._client.send(request)
             except httpx2.TransportError as error:
                 if last or not self._may_repeat(request, error):
                     self._raise_unreachable(error)

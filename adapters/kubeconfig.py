@@ -55,7 +55,7 @@ def open_client(kubeconfig: str | None, context: str | None) -> tuple[httpx2.Cli
     )
     try:
         settings = parameters.httpx_params(config)
-    except (ConfigError, OSError, ssl.SSLError, ValueError) as error:
+    except (ConfigError, OSError, ssl.SSLError, ValueError, TypeError) as error:  # TypeError: a key is missing
         raise BadInput(
             f"the credentials of context {config.context_name!r} cannot be used: {error}",
             where=str(config.fname or "kubeconfig"),

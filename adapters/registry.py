@@ -113,7 +113,8 @@ class RegistryClient:
     def digest_of(self, repository: str, tag_or_digest: str) -> str | None:
         """The digest a tag names now, or the digest itself if the registry has it; None if it has no such image.
 
-        Raises `Unreachable`, also for an answer that makes no sense, and `BadInput` if the registry does not let these credentials read.
+        Raises `Unreachable`, also for an answer that makes no sense, and `BadInput` if the registry does not let
+        these credentials read.
         """
         response = self._ask("HEAD", f"{self._repository(repository)}/manifests/{tag_or_digest}", _MANIFESTS)
         if response.status_code == httpx2.codes.NOT_FOUND:
@@ -201,7 +202,7 @@ class _RegistryAuth(httpx2.Auth):
                 with self._lock:
                     self._tokens[repository] = token
                 request.headers["Authorization"] = f"Bearer {token}"
-                yield request
+            yield request  # also without a token: the answer must be the registry's and not the issuer's
 
     def _token_request(self, challenge: dict[str, str]) -> httpx2.Request:
         params = {key: value for key, value in challenge.items() if key in ("service", "scope")}

@@ -63,7 +63,7 @@ class Exchange(BaseHTTPRequestHandler):
         socket.socket.shutdown(self.connection, socket.SHUT_RDWR)
         self.close_connection = True
 
-    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002
+    def log_message(self, format: str, *args: Any) -> None:
         pass
 
 

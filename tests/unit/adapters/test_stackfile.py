@@ -191,9 +191,10 @@ def test_a_failure_of_the_disk_is_explained_and_can_be_tried_again(path: Path, m
 
     stack = StackFile.load(path)
     stack.set(["kind"], "shared")
-    with monkeypatch.context() as patched, pytest.raises(MachineUnfit, match="No space left on device"):
+    with monkeypatch.context() as patched:
         patched.setattr(os, "fsync", full)
-        stack.save()
+        with pytest.raises(MachineUnfit, match="No space left on device"):
+            stack.save()
     assert path.read_text() == TEXT
     stack.save()
     assert "kind: shared" in path.read_text()
