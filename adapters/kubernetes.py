@@ -82,7 +82,11 @@ class Kubernetes:
             kube.version()
         except KubernetesError as error:
             if error.status != _FORBIDDEN:  # the server knows us and only keeps this one path from us
+                kube.close()
                 raise
+        except BaseException:
+            kube.close()
+            raise
         return kube
 
     @property
