@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Callable, Iterable
-from typing import Any, get_args, get_origin
+from types import UnionType
+from typing import Any, Union, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
@@ -53,7 +54,7 @@ def no_such_key(path: KeyPath, valid: Iterable[str], locate: Locator, *, what: s
     name = str(path[-1])
     (close, *_) = (*difflib.get_close_matches(name, names, n=1), "")
     return BadInput(
-        f"there is no {what} {name!r}" + (f", did you mean {close!r}?" if close else ""),
+        f"there is no {what} {name!r}" + (f" (did you mean {close!r}?)" if close else ""),
         where=locate(path),
         allowed=", ".join(names) or "none",
         fix="Correct or remove it",
@@ -78,18 +79,18 @@ def _one(detail: ErrorDetails, model: type[BaseModel], locate: Locator) -> BadIn
         return plain_secret(path, locate)
     if kind == "missing":
         return BadInput("the key is missing", where=locate(path), allowed=_description(model, path))
+    if kind == "value_error":
+        return BadInput(detail["msg"].removeprefix("Value error, "), where=locate(path))
+    return BadInput(_not_allowed(detail), where=locate(path), allowed=_description(model, path))
+
+
+def _not_allowed(detail: ErrorDetails) -> str:
+    shown, kind = _shown(detail["input"]), detail["type"]
     if kind in _TYPES:
-        return BadInput(
-            f"{_shown(detail['input'])} is not {_TYPES[kind]}",
-            where=locate(path),
-            allowed=_description(model, path) or _TYPES[kind],
-        )
+        return f"{shown} is not {_TYPES[kind]}"
     if kind == "string_pattern_mismatch":
-        what = f"{_shown(detail['input'])} does not have the form {detail['ctx']['pattern']}"
-        return BadInput(what, where=locate(path), allowed=_description(model, path))
-    message = detail["msg"].removeprefix("Value error, ")
-    what = message if kind == "value_error" else f"{_shown(detail['input'])}: {message[:1].lower()}{message[1:]}"
-    return BadInput(what, where=locate(path), allowed=_description(model, path) if path[-1:] else "")
+        return f"{shown} does not have the form {detail['ctx']['pattern']}"
+    return f"{shown}: {detail['msg'][:1].lower()}{detail['msg'][1:]}"
 
 
 def _path(detail: ErrorDetails) -> tuple[str | int, ...]:
@@ -98,7 +99,9 @@ def _path(detail: ErrorDetails) -> tuple[str | int, ...]:
 
 
 def _shown(value: Any) -> str:
-    """A value as it is repeated to the reader: never a whole mapping, and never one that is encrypted."""
+    """A value as it is repeated to the reader; of mappings and lists only that they are."""
+    if value is None:
+        return "nothing"
     if isinstance(value, dict | list):
         return "a mapping" if isinstance(value, dict) else "a list"
     text = repr(value) if isinstance(value, str) else str(value).lower() if isinstance(value, bool) else str(value)
@@ -132,7 +135,7 @@ def _inside(place: Any, step: str | int) -> Any:
     if (found := _as_model(place)) is not None:
         by_key = {field.alias or name: field.annotation for name, field in found.model_fields.items()}
         return by_key.get(str(step))
-    for option in (place, *get_args(place)):
+    for option in _options(place):
         if get_origin(option) in (dict, tuple):
             return get_args(option)[1 if get_origin(option) is dict else 0]
     return None
@@ -140,7 +143,11 @@ def _inside(place: Any, step: str | int) -> Any:
 
 def _as_model(place: Any) -> type[BaseModel] | None:
     """A class of settings by itself, or as an option beside None."""
-    for option in (place, *get_args(place)):
+    for option in _options(place):
         if isinstance(option, type) and issubclass(option, BaseModel):
             return option
     return None
+
+
+def _options(place: Any) -> tuple[Any, ...]:
+    return get_args(place) if isinstance(place, UnionType) or get_origin(place) is Union else (place,)

@@ -60,7 +60,7 @@ class Images:
 
     def _docker(self) -> docker.Provider:
         if self._provider is None:
-            credentials = self._access.credentials
+            credentials = self._access.looker
             self._provider = docker.Provider(
                 "registry",
                 ca_material=self._settings.registry_ca(),

@@ -38,30 +38,32 @@ _PROGRESS_DEADLINE_S = 120
 
 @dataclass(frozen=True)
 class RegistryAccess:
-    """Where the registry is and who asks. `credentials` are None where it asks for none."""
+    """Where the registry is and who asks: nodes that pull, and we who look tags up; None where it asks for none."""
 
     push: str
     pull: str
-    credentials: Credentials | None
+    puller: Credentials | None
+    looker: Credentials | None
 
     @classmethod
     def of(cls, settings: Settings) -> RegistryAccess:
         """What a stack's configuration says; environments compute it, so that they read no other stack's outputs."""
         registry, known = settings.registry, settings.registry_credentials
-        return cls(push=registry.push, pull=registry.pull, credentials=known.pull or known.push)
+        # Looking up goes to the address for pushing, where those who only pull may be unknown.
+        return cls(push=registry.push, pull=registry.pull, puller=known.pull, looker=known.push or known.pull)
 
     def docker_config(self) -> pulumi.Output[str] | None:
         """What a pull secret holds: credentials for the host that image names begin with."""
-        if self.credentials is None:
+        if self.puller is None:
             return None
-        username = self.credentials.username
+        username = self.puller.username
 
         def config(password: str) -> str:
             auth = base64.b64encode(f"{username}:{password}".encode()).decode()
             entry = {"username": username, "password": password, "auth": auth}
             return json.dumps({"auths": {self.pull.partition("/")[0]: entry}}, sort_keys=True)
 
-        return self.credentials.password.output().apply(config)
+        return self.puller.password.output().apply(config)
 
 
 @dataclass(frozen=True)
@@ -311,7 +313,11 @@ class Registry(pulumi.ComponentResource):
         storage: dict[str, object] = {
             "filesystem": {"rootdirectory": STORAGE_PATH},
             "delete": {"enabled": not is_reader},
-            "maintenance": {"readonly": {"enabled": is_reader}, "uploadpurging": {"enabled": not is_reader}},
+            # With `enabled` alone the registry does not start: it wants all of them or none.
+            "maintenance": {
+                "readonly": {"enabled": is_reader},
+                "uploadpurging": _upload_purging(enabled=not is_reader),
+            },
         }
         config = {
             "version": "0.1",
@@ -399,3 +405,8 @@ def _probe(*, period: int, failures: int) -> k8s.core.v1.ProbeArgs:
         timeout_seconds=3,
         failure_threshold=failures,
     )
+
+
+def _upload_purging(*, enabled: bool) -> dict[str, object]:
+    """When uploads that were never finished are deleted."""
+    return {"enabled": True, "age": "168h", "interval": "24h", "dryrun": False} if enabled else {"enabled": False}

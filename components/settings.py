@@ -10,11 +10,11 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal
 
 import pulumi
 from pulumi.runtime import config as pulumi_config
-from pydantic import BaseModel, Field, PrivateAttr, ValidationError, model_validator
+from pydantic import BaseModel, Field, PrivateAttr, ValidationError, field_validator
 
 from adapters.errors import BadInput, Refused
 from adapters.stackfile import PROJECT, KeyPath, StackFile
@@ -204,11 +204,12 @@ class EnvironmentSettings(Settings):
                     fix="Promote a release: it writes the digest that was verified",
                 )
 
-    @model_validator(mode="after")
-    def _external(self) -> Self:
-        if self.registry.in_cluster is not None:
-            raise ValueError("registry.inCluster belongs into the shared stack, since environments share the registry")
-        return self
+    @field_validator("registry")
+    @classmethod
+    def _run_elsewhere(cls, registry: Registry) -> Registry:
+        if registry.in_cluster is not None:
+            raise ValueError("inCluster belongs into the shared stack, since environments share the registry")
+        return registry
 
 
 KINDS: Mapping[str, type[SharedSettings | EnvironmentSettings]] = {
@@ -216,6 +217,8 @@ KINDS: Mapping[str, type[SharedSettings | EnvironmentSettings]] = {
     "environment": EnvironmentSettings,
 }
 """The class for each value of `slipway:kind`."""
+
+_KEYS = frozenset(field.alias for model in KINDS.values() for field in model.model_fields.values())
 
 
 def _read(
@@ -231,7 +234,7 @@ def _read(
     values = _own_values(config, locate)
     model = _model_of(values, locate)
     # Pulumi.yaml has to give keys of other kinds a default, an empty one; see there.
-    values = {key: value for key, value in values.items() if value not in ({}, [], "")}
+    values = {key: value for key, value in values.items() if key not in _KEYS or value not in ({}, [], "")}
     try:
         settings = model.model_validate(values, context={SEALED: sealed})
     except ValidationError as error:

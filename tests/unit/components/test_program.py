@@ -1,0 +1,87 @@
+"""What holds for every stack, whatever it declares."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from policies.rules import violations
+
+from .conftest import Declare, Recorded, environment, in_clear, secrets_of, shared
+
+CONFIGS = {"shared": shared, "test": environment, "stage": environment, "prod": environment}
+FULL: dict[str, Any] = {
+    "secrets": {"DATABASE_URL": "secret"},
+    "config": {"settings.toml": "a = 1"},
+    "autoscaling": {"maxReplicas": 9},
+    "ingress": {"host": "hello.example.org", "tlsSecret": "hello-tls"},
+}
+
+
+def declared(declare: Declare, stack: str) -> tuple[Recorded, dict[str, Any]]:
+    config = shared() if stack == "shared" else environment(stack)
+    return declare(config, stack=stack), config
+
+
+@pytest.mark.parametrize("stack", CONFIGS)
+def test_every_object_obeys_the_rules(declare: Declare, stack: str) -> None:
+    recorded, _ = declared(declare, stack)
+    broken = {r.manifest["metadata"]["name"]: violations({"kind": r.kind} | r.manifest) for r in recorded.objects}
+    assert not {name: found for name, found in broken.items() if found}
+    assert len(broken) > 5
+
+
+@pytest.mark.parametrize("stack", CONFIGS)
+def test_every_object_goes_to_the_cluster_of_the_stack_by_an_explicit_provider(declare: Declare, stack: str) -> None:
+    recorded, config = declared(declare, stack)
+    provider = recorded.one_provider("kubernetes")
+    assert provider.manifest["context"] == config["cluster"]["context"]
+    assert provider.manifest["clusterIdentifier"] == config["cluster"]["identifier"]
+    assert {provider.manifest["enableConfigMapMutable"], provider.manifest["enableSecretMutable"]} == {"true"}
+    assert {r.request.provider.partition("::cluster")[1] for r in recorded.objects} == {"::cluster"}
+
+
+@pytest.mark.parametrize("stack", CONFIGS)
+def test_every_object_names_itself_and_its_namespace_and_has_a_parent(declare: Declare, stack: str) -> None:
+    recorded, _ = declared(declare, stack)
+    namespace = "slipway-registry" if stack == "shared" else stack
+    for resource in recorded.objects:
+        metadata = resource.manifest["metadata"]
+        assert metadata["name"]
+        assert metadata.get("namespace", "") == ("" if resource.kind == "Namespace" else namespace)
+        assert "slipway:index:" in resource.request.parent
+
+
+@pytest.mark.parametrize("stack", CONFIGS)
+def test_no_secret_is_in_clear_anywhere_and_none_is_exported(declare: Declare, stack: str) -> None:
+    recorded, config = declared(declare, stack)
+    secrets = secrets_of(config)
+    assert secrets
+    for resource in recorded.resources:
+        assert not [text for text in secrets if text in in_clear(resource)]
+    assert not [text for text in secrets if text in str(recorded.outputs)]
+
+
+@pytest.mark.parametrize("stack", CONFIGS)
+def test_two_runs_declare_the_same(declare: Declare, stack: str) -> None:
+    def shape(recorded: Recorded) -> list[tuple[str, dict[str, Any]]]:
+        return sorted(((r.request.name, r.manifest) for r in recorded.objects), key=str)
+
+    assert shape(declared(declare, stack)[0]) == shape(declared(declare, stack)[0])
+
+
+def test_exports_say_where_what_and_which_release(declare: Declare) -> None:
+    recorded = declare(environment("prod"))
+    assert recorded.outputs == {
+        "namespace": "prod",
+        "addresses": {"hello": "http://hello.prod"},
+        "images": {"hello": f"registry.slipway.local/hello@sha256:{'ab' * 32}"},
+        "releases": {"hello": "ab" * 6},
+    }
+
+
+def test_a_kubeconfig_is_found_from_wherever_the_program_runs(declare: Declare, tmp_path: Any) -> None:
+    config = environment()
+    config["cluster"] |= {"kubeconfig": "own/kubeconfig"}
+    assert declare(config).one_provider("kubernetes").manifest["kubeconfig"] == str(tmp_path / "own/kubeconfig")
