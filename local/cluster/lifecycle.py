@@ -27,7 +27,7 @@ from adapters.progress import step
 from local import apt
 from local.cluster import binaries, cgroups, configs, pki, process
 from local.cluster.addons import addons
-from local.cluster.preload import preload
+from local.cluster.preload import contents, preload
 from local.cluster.spec import API_PORT, NODE_ADDRESS, ClusterSpec, Layout
 
 PACKAGES = ("containerd", "runc", "containernetworking-plugins", "nftables", "iproute2", "mount", "util-linux")
@@ -200,7 +200,7 @@ def _plan(spec: ClusterSpec) -> dict[str, object]:
     apt.ensure(*PACKAGES)
     return {
         "pause": spec.pause,
-        "images": sorted(str(image) for image in spec.images),
+        "images": sorted(list(image) for archive in spec.images for image in contents(archive)),
         "mirrors": sorted([mirror.host, mirror.endpoint, mirror.ca.read_text()] for mirror in spec.mirrors),
         "binaries": {name: str(path) for name, path in binaries.build().items()},
     }

@@ -25,7 +25,7 @@ def preload(supervisor: int, archives: Sequence[Path]) -> None:
     """Import those of `archives` that the node does not have."""
     ctr = ["ctr", f"--address={inner_path(supervisor, CONTAINERD_SOCKET)}", "--namespace=k8s.io", "images"]
     present = _present(run([*ctr, "list"]))
-    missing = [archive for archive in archives if not _contents(archive) <= present]
+    missing = [archive for archive in archives if not contents(archive) <= present]
     with ThreadPoolExecutor() as pool:
         for _ in pool.map(lambda archive: run([*ctr, "import", str(archive)]), missing):
             pass
@@ -36,8 +36,8 @@ def _present(listing: str) -> set[tuple[str, str]]:
     return {(row[0], row[2]) for row in rows}
 
 
-def _contents(archive: Path) -> set[tuple[str, str]]:
-    """Names and digests of the images in an archive."""
+def contents(archive: Path) -> set[tuple[str, str]]:
+    """Names and digests of the images in an archive; raises `BadInput` where it is none."""
     try:
         with tarfile.open(archive) as tar:
             index = tar.extractfile("index.json")

@@ -1,4 +1,4 @@
-"""A tool box for pods (a static busybox) in the session's cluster, and a second cluster for tests that break it."""
+"""A program for pods (see tools/main.go) in the session's cluster, and a second cluster for tests that break it."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from local import apt
 from local import cluster as clusters
+from local import gobuild
 from local.images import oci
 
 TOOLS = "slipway.local/test-tools:1"
@@ -20,11 +20,11 @@ TOOLS = "slipway.local/test-tools:1"
 def tools(
     cluster: clusters.Cluster, cluster_spec: clusters.ClusterSpec, tmp_path_factory: pytest.TempPathFactory
 ) -> str:
-    """The reference of an image with a shell, brought to the running cluster by `up`."""
-    apt.ensure("busybox-static")
-    entries = [oci.File("bin/busybox", Path("/bin/busybox").read_bytes(), 0o755), oci.Directory("tmp", 0o1777)]
+    """The reference of an image with that program, brought to the running cluster by `up`."""
+    built = gobuild.build(Path(__file__).parent / "tools", ["slipway.local/tools"])["tools"]
+    entries = [oci.File("tools", built.read_bytes(), 0o755)]
     archive = tmp_path_factory.mktemp("tools") / "tools.tar"
-    config = {"Entrypoint": ["/bin/busybox", "sh", "-c"], "Env": ["PATH=/bin"], "User": "65532:65532"}
+    config = {"Entrypoint": ["/tools"], "User": "65532:65532"}
     oci.write_archive(archive, TOOLS, oci.layer(entries), config)
     clusters.up(dataclasses.replace(cluster_spec, images=(*cluster_spec.images, archive)))
     return TOOLS

@@ -7,10 +7,10 @@ from typing import Any
 from adapters.kubernetes import Kubernetes
 
 
-def pod(name: str, namespace: str, image: str, script: str, **spec: Any) -> dict[str, Any]:
-    """A pod that runs `script` once; keywords are further fields of its spec."""
+def pod(name: str, namespace: str, image: str, *args: str, **spec: Any) -> dict[str, Any]:
+    """A pod that runs its image's program with `args` once; keywords are further fields of its spec."""
     mounts = [{"name": volume["name"], "mountPath": "/data"} for volume in spec.get("volumes", [])]
-    container = {"name": "main", "image": image, "imagePullPolicy": "Never", "args": [script], "volumeMounts": mounts}
+    container = {"name": "main", "image": image, "imagePullPolicy": "Never", "args": args, "volumeMounts": mounts}
     return {
         "apiVersion": "v1",
         "kind": "Pod",

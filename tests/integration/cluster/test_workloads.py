@@ -9,17 +9,18 @@ import socket
 import subprocess
 import sys
 import threading
-import urllib.request
+import time
+
+import httpx2
 
 from adapters.kubernetes import Kubernetes
 from local import cluster as clusters
-from tests.integration.cluster.pods import output_of, pod
+from tests.integration.cluster.pods import await_phase, output_of, pod
 
 
 def serve(kube: Kubernetes, namespace: str, image: str, content: str) -> str:
     """Run a web server behind a Service called `web`; returns the Service's address."""
-    script = f"cd /tmp && echo {content} > index.html && exec busybox httpd -f -p 8080"
-    server = pod("web", namespace, image, script)
+    server = pod("web", namespace, image, "serve", "8080", content)
     server["spec"]["containers"][0]["readinessProbe"] = {"tcpSocket": {"port": 8080}, "periodSeconds": 1}
     kube.create(server)
     service = {
@@ -37,20 +38,12 @@ def serve(kube: Kubernetes, namespace: str, image: str, content: str) -> str:
 
 def test_a_pod_finds_a_service_by_name_and_reaches_it(kube: Kubernetes, namespace: str, tools: str) -> None:
     address = serve(kube, namespace, tools, "found-it")
-    client = pod(
-        "client", namespace, tools, f"busybox nslookup web.{namespace}.svc.cluster.local; busybox wget -qO- http://web"
-    )
-    said = output_of(kube, client)
-    assert address in said
-    assert "found-it" in said
+    assert output_of(kube, pod("client", namespace, tools, "get", "http://web")) == "found-it\n"
+    for name in ("web", f"web.{namespace}", f"web.{namespace}.svc.cluster.local"):
+        assert output_of(kube, pod(f"l{len(name)}", namespace, tools, "lookup", name)) == f"[{address}]\n"
 
 
 def test_a_pod_reaches_itself_by_its_service(kube: Kubernetes, namespace: str, tools: str) -> None:
-    script = """
-cd /tmp; echo itself > index.html; busybox httpd -p 8080
-for attempt in 1 2 3 4 5 6 7 8 9; do busybox wget -T 1 -qO- http://web && exit; busybox sleep 1; done
-exit 1
-"""
     service = {
         "apiVersion": "v1",
         "kind": "Service",
@@ -58,12 +51,15 @@ exit 1
         "spec": {"selector": {"app": "self"}, "ports": [{"port": 80, "targetPort": 8080}]},
     }
     kube.create(service)
-    assert "itself" in output_of(kube, pod("self", namespace, tools, script))
+    assert output_of(kube, pod("self", namespace, tools, "get-itself", "http://web")) == "itself\n"
 
 
-def test_what_is_outside_the_cluster_is_unreachable_at_once(kube: Kubernetes, namespace: str, tools: str) -> None:
-    script = "busybox nslookup example.org && exit 1; busybox wget -qO- http://192.0.2.1 2>&1 && exit 1; exit 0"
-    assert "nreachable" in output_of(kube, pod("outward", namespace, tools, script))
+def test_what_is_outside_the_cluster_is_unreachable_and_not_just_silent(
+    kube: Kubernetes, namespace: str, tools: str
+) -> None:
+    kube.create(pod("outward", namespace, tools, "get", "http://192.0.2.1", "once"))
+    assert await_phase(kube, "outward", namespace, "Failed", "Succeeded") == "Failed"
+    assert "no route to host" in kube.logs(namespace, "outward")
 
 
 def test_a_claim_is_bound_and_keeps_what_one_pod_wrote_for_the_next(
@@ -77,11 +73,23 @@ def test_a_claim_is_bound_and_keeps_what_one_pod_wrote_for_the_next(
     }
     kube.create(claim)
     volumes = [{"name": "data", "persistentVolumeClaim": {"claimName": "data"}}]
-    output_of(kube, pod("writer", namespace, tools, "echo kept > /data/file", volumes=volumes))
+    output_of(kube, pod("writer", namespace, tools, "write", "/data/file", "kept", volumes=volumes))
     kube.delete("v1", "Pod", "writer", namespace)
-    assert output_of(kube, pod("reader", namespace, tools, "busybox cat /data/file", volumes=volumes)) == "kept\n"
+    assert output_of(kube, pod("reader", namespace, tools, "read", "/data/file", volumes=volumes)) == "kept"
     files = cluster.kubeconfig.parent.rglob("node/tmp/hostpath_pv/*/file")
-    assert [file.read_text() for file in files] == ["kept\n"]
+    assert [file.read_text() for file in files] == ["kept"]
+
+
+def answer_at(port: int) -> str:
+    """What a web server says, once kube-proxy knows its Service."""
+    deadline = time.monotonic() + 30
+    while True:
+        try:
+            with httpx2.Client(trust_env=False) as client:
+                return client.get(f"http://127.0.0.1:{port}/").text
+        except httpx2.TransportError:
+            assert time.monotonic() < deadline, "nothing answers"
+            time.sleep(0.1)
 
 
 def test_a_published_service_is_reached_from_the_host_on_a_port_that_stays(
@@ -89,10 +97,7 @@ def test_a_published_service_is_reached_from_the_host_on_a_port_that_stays(
 ) -> None:
     address = serve(kube, namespace, tools, "published")
     port = cluster.publish({"web": (address, 80)})["web"]
-    # Names looked up with the environment's proxies would leave the machine.
-    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-    with opener.open(f"http://127.0.0.1:{port}/", timeout=30) as answer:
-        assert answer.read() == b"published\n"
+    assert answer_at(port) == "published\n"
     assert cluster.publish({"web": (address, 80), "again": (address, 80)})["web"] == port
 
 

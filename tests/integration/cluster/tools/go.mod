@@ -1,0 +1,3 @@
+module slipway.local/tools
+
+go 1.26.0
