@@ -150,6 +150,14 @@ def test_one_stack_file_saves_again_and_again(path: Path) -> None:
     assert "hello: hello:v3  # since Monday" in path.read_text()
 
 
+def test_who_reads_while_we_write_reads_a_whole_file(path: Path) -> None:
+    stack = StackFile.load(path)
+    stack.set(["kind"], "shared")
+    with path.open(encoding="utf-8") as reader:
+        stack.save()
+        assert reader.read() == TEXT
+
+
 def test_a_link_stays_a_link(path: Path, tmp_path: Path) -> None:
     link = tmp_path / "elsewhere" / "Pulumi.prod.yaml"
     link.parent.mkdir()
