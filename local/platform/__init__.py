@@ -65,6 +65,7 @@ class LocalPlatform:
                 },
                 push=platform._reserve_registry_port(),
                 registry_names=_REGISTRY_NAMES,
+                images={name: image for name, image in platform_image_names().items() if name != "pause"},
             )
         return platform
 

@@ -68,11 +68,13 @@ class Configuration:
         salt = self.stack(self.stacks()[0]).encryption_salt or ""
         return Passphrase.open(self._passphrase_file.read_text(encoding="utf-8"), salt)
 
-    def generate(self, *, cluster: Mapping[str, str], push: str, registry_names: list[str]) -> None:
+    def generate(
+        self, *, cluster: Mapping[str, str], push: str, registry_names: list[str], images: Mapping[str, str]
+    ) -> None:
         """Make the directory: it is there whole or not at all.
 
         `cluster` is the stacks' `slipway:cluster`, `push` the registry's address on this machine, `registry_names` all
-        that its certificate must hold for.
+        that its certificate must hold for, `images` what the platform itself runs in place of public images.
         """
         state_dir().mkdir(parents=True, exist_ok=True, mode=0o700)
         (state_dir() / "backend").mkdir(exist_ok=True, mode=0o700)
@@ -80,10 +82,12 @@ class Configuration:
         unfinished.directory = state_dir() / ".config-unfinished"
         shutil.rmtree(unfinished.directory, ignore_errors=True)
         unfinished.directory.mkdir()
-        unfinished._fill(cluster, push, registry_names)
+        unfinished._fill(cluster, push, registry_names, images)
         unfinished.directory.rename(self.directory)
 
-    def _fill(self, cluster: Mapping[str, str], push: str, registry_names: list[str]) -> None:
+    def _fill(
+        self, cluster: Mapping[str, str], push: str, registry_names: list[str], images: Mapping[str, str]
+    ) -> None:
         passphrase = secrets.token_urlsafe(_PASSWORD_BYTES)
         write_private(self._passphrase_file, passphrase)
         crypter, salt = Passphrase.create(passphrase)
@@ -100,6 +104,7 @@ class Configuration:
             file.set(["registry", "ca"], REGISTRY_CA)
             file.set(["registryCredentials"], credentials)
             if file.get(["registry", "inCluster"]) is not None:
+                file.set(["platformImages"], dict(images))
                 file.set(["registry", "inCluster", "certificate"], certificate.certificate)
                 file.set(["registry", "inCluster", "key"], {"secure": crypter.encrypt(certificate.key)})
             file.save()
