@@ -62,6 +62,9 @@ def main(args: Sequence[str] | None = None, seams: Seams | None = None) -> int:
     except SlipwayError as error:
         factory.console.complain(f"slipway: {error.paragraph()}")
         return error.exit_code
+    except click.exceptions.NoArgsIsHelpError as error:
+        factory.console.complain(error.format_message())
+        return BadInput.exit_code
     except click.ClickException as error:
         factory.console.complain(f"slipway: {_usage(error)}")
         return BadInput.exit_code
@@ -76,7 +79,8 @@ def main(args: Sequence[str] | None = None, seams: Seams | None = None) -> int:
 def _usage(error: click.ClickException) -> str:
     """click's message as a paragraph, with where to read on."""
     command = error.ctx.command_path if isinstance(error, click.UsageError) and error.ctx else "slipway"
-    return f"{error.format_message().rstrip('.')}. See `{command} --help`."
+    message = error.format_message()
+    return f"{message}{'' if message.endswith(('.', '?')) else '.'} See `{command} --help`."
 
 
 def _unexpected(factory: Factory, error: Exception) -> int:

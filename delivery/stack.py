@@ -124,7 +124,7 @@ class ManagedStack:
         """The objects that are protected from deletion."""
         with self._translated():
             deployment = self._stack.export_stack().deployment or {}
-        return [_name(r["urn"], r.get("id") or "") for r in deployment.get("resources", []) if r.get("protect")]
+        return [_name(r["urn"], "") for r in deployment.get("resources", []) if r.get("protect")]
 
     def unprotect(self) -> None:
         """Let everything be deleted; for the Automation API there is no method, it is a command of its own."""

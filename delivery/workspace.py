@@ -84,10 +84,11 @@ class Workspace:
 
     @cached_property
     def stacks(self) -> Mapping[str, DeclaredStack]:
-        """All stacks in the order of updates."""
+        """All stacks in the order of updates; of those that are free to choose, the guarded ones come last."""
         names = [path.name[len("Pulumi.") : -len(".yaml")] for path in sorted(self.config_dir.glob("Pulumi.*.yaml"))]
-        found = {name: DeclaredStack(name, StackFile.load(self.path(name))) for name in names}
-        return {name: found[name] for name in _in_order(found)}
+        found = [DeclaredStack(name, StackFile.load(self.path(name))) for name in names]
+        ordered = {stack.name: stack for stack in sorted(found, key=lambda stack: stack.is_guarded)}
+        return {name: ordered[name] for name in _in_order(ordered)}
 
     def path(self, stack: str) -> Path:
         """The stack's file."""

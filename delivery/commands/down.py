@@ -10,8 +10,8 @@ from adapters.errors import Refused
 from delivery import options
 from delivery.agreement import agree, agree_to_deletion
 from delivery.factory import Factory
-from delivery.stack import Outcome
 from delivery.updates import run
+from delivery.change import Changer
 from delivery.workspace import Workspace
 
 _HELP = f"""Delete all that stacks have in their clusters.
@@ -47,16 +47,8 @@ def down(factory: Factory, stacks: tuple[str, ...], delete_data: bool, message: 
         _refuse_protected(workspace, [stack.name for stack in chosen])
     agree_to_deletion(factory, chosen, with_data=delete_data)
     names = [stack.name for stack in chosen]
-
-    def delete(name: str) -> Outcome:
-        managed = workspace.manage(name)
-        if delete_data:
-            managed.unprotect()
-        outcome = managed.down(factory.console.lines_of(name, names), message or "slipway down")
-        workspace.marker(name).remove()  # whatever engine makes it anew may have it
-        return outcome
-
-    results = run(chosen, delete, reverse=True)
+    changer = Changer(workspace, factory.console, names, message or "slipway down")
+    results = run(chosen, lambda name: changer.delete(name, with_data=delete_data), reverse=True)
     factory.console.facts(
         results.to_json(), lambda: [] if results.changed or results.errors else ["Nothing was there."]
     )

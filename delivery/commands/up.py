@@ -11,7 +11,7 @@ from delivery.agreement import agree_to_update
 from delivery.console import table
 from delivery.factory import Factory
 from delivery.updates import Results, run
-from delivery.updating import Updater
+from delivery.change import Changer
 
 _HELP = f"""Bring stacks to what their files declare.
 
@@ -47,7 +47,7 @@ def up(factory: Factory, stacks: tuple[str, ...], context: str | None, message: 
         workspace.settings(stack.name, complete=workspace.is_team)
         workspace.engine_of(stack.name)
     names = [stack.name for stack in chosen]
-    results = run(chosen, Updater(workspace, factory.console, names, message or "slipway up"))
+    results = run(chosen, Changer(workspace, factory.console, names, message or "slipway up").update)
     links = workspace.platform.links()
     facts = results.to_json() | {"links": [{"name": name, "url": url} for name, url in links.items()]}
     factory.console.facts(facts, lambda: _closing(results, links))

@@ -52,6 +52,7 @@ COMMANDS: Mapping[tuple[str, ...], Mapping[str, bool]] = {
     ("stack", "output"): _JSON | _SECRETS,
     ("stack", "history"): _JSON | _SECRETS | {"--page-size": True, "--page": True},
     ("stack", "export"): _SECRETS,
+    ("state", "unprotect"): {"--all": False},
     ("config",): _JSON | _SECRETS,
     ("config", "get"): _JSON | {"--path": False},
     ("config", "set"): {"--path": False, "--secret": False, "--plaintext": False},

@@ -90,6 +90,11 @@ class Journal:
         with self._lock:
             self._objects[resource.identity] = resource
 
+    def unprotect(self) -> None:
+        """Keep that nothing of the stack is protected any more."""
+        with self._lock:
+            self._objects = {identity: replace(r, protect=False) for identity, r in self._objects.items()}
+
     def forget(self, resource: Resource) -> None:
         """Keep that the stack no longer has an object."""
         with self._lock:

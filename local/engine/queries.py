@@ -94,6 +94,18 @@ class Query:
         ]
         self._answer({"version": 3, "deployment": {"manifest": {"version": "slipway"}, "resources": resources}})
 
+    def state_unprotect(self) -> None:
+        """Let everything be deleted that the stack has; only all of it at once."""
+        if not self._line.has("--all"):
+            raise BadInput("the local engine unprotects no single resource", where="state unprotect", allowed="--all")
+        stack = self._stack()
+        stack.check_engine(changes=True)
+        backend = self._backend(stack)
+        with backend.lock() as lock:
+            journal = Journal(backend.store, lock.check)
+            journal.unprotect()
+            journal.save()
+
     def cancel(self) -> None:
         """Break the lock of an update that died elsewhere."""
         stack = self._stack()
@@ -179,6 +191,7 @@ _HANDLERS: Mapping[tuple[str, ...], Callable[[Query], None]] = {
     ("stack", "output"): Query.stack_output,
     ("stack", "history"): Query.stack_history,
     ("stack", "export"): Query.stack_export,
+    ("state", "unprotect"): Query.state_unprotect,
     ("cancel",): Query.cancel,
     ("config",): Query.config,
     ("config", "get"): Query.config_get,

@@ -1,4 +1,4 @@
-"""The update of one stack as a list of named steps; `updates.run` does it for several."""
+"""What changes one stack, as a list of named steps; `updates.run` does it for several."""
 
 from __future__ import annotations
 
@@ -13,19 +13,30 @@ from delivery.stack import Outcome
 from delivery.workspace import Workspace
 
 
-class Updater:
-    """Updates stacks of a workspace, showing the engine's lines as they come; `names` are all that take part."""
+class Changer:
+    """Updates and deletes stacks of a workspace, showing the engine's lines as they come; `names` are all that take part."""
 
     def __init__(self, workspace: Workspace, console: Console, names: Sequence[str], message: str) -> None:
         self._workspace, self._console, self._names, self._message = workspace, console, names, message
         self._one_at_a_time = threading.Lock()  # the platform writes into one git repository
 
-    def __call__(self, stack: str) -> Outcome:
+    def update(self, stack: str) -> Outcome:
         """Update one stack."""
         with self._one_at_a_time:
             self._workspace.platform.before(stack)
         self._check(stack)
-        outcome = self._recording_engine(stack, lambda: self._update(stack))
+        outcome = self._recording_engine(stack, lambda: self._up(stack))
+        with self._one_at_a_time:
+            self._workspace.platform.after(stack)
+        return outcome
+
+    def delete(self, stack: str, *, with_data: bool) -> Outcome:
+        """Delete all that one stack has; whatever engine makes it anew may have it."""
+        managed = self._workspace.manage(stack)
+        if with_data:
+            managed.unprotect()
+        outcome = managed.down(self._console.lines_of(stack, self._names), self._message)
+        self._workspace.marker(stack).remove()
         with self._one_at_a_time:
             self._workspace.platform.after(stack)
         return outcome
@@ -35,7 +46,7 @@ class Updater:
         file = StackFile.load(self._workspace.path(stack))
         check_images(settings, file, lambda: self._workspace.crypter(stack))
 
-    def _update(self, stack: str) -> Outcome:
+    def _up(self, stack: str) -> Outcome:
         managed = self._workspace.manage(stack, create=True)
         return managed.up(self._console.lines_of(stack, self._names), self._message)
 
