@@ -8,11 +8,11 @@ import pytest
 
 from policies.rules import violations
 
-from .conftest import Declare, Recorded, environment, in_clear, secrets_of, shared
+from .conftest import Declare, Plain, Recorded, environment, in_clear, secrets_of, shared
 
-CONFIGS = {"shared": shared, "test": environment, "stage": environment, "prod": environment}
-FULL: dict[str, Any] = {
-    "secrets": {"DATABASE_URL": "secret"},
+STACKS = ("shared", "test", "stage", "prod")
+EVERYTHING: dict[str, Any] = {
+    "secrets": {"DATABASE_URL": Plain("postgres://a-password")},
     "config": {"settings.toml": "a = 1"},
     "autoscaling": {"maxReplicas": 9},
     "ingress": {"host": "hello.example.org", "tlsSecret": "hello-tls"},
@@ -20,11 +20,11 @@ FULL: dict[str, Any] = {
 
 
 def declared(declare: Declare, stack: str) -> tuple[Recorded, dict[str, Any]]:
-    config = shared() if stack == "shared" else environment(stack)
+    config = shared() if stack == "shared" else environment(stack, **(EVERYTHING if stack == "prod" else {}))
     return declare(config, stack=stack), config
 
 
-@pytest.mark.parametrize("stack", CONFIGS)
+@pytest.mark.parametrize("stack", STACKS)
 def test_every_object_obeys_the_rules(declare: Declare, stack: str) -> None:
     recorded, _ = declared(declare, stack)
     broken = {r.manifest["metadata"]["name"]: violations({"kind": r.kind} | r.manifest) for r in recorded.objects}
@@ -32,7 +32,7 @@ def test_every_object_obeys_the_rules(declare: Declare, stack: str) -> None:
     assert len(broken) > 5
 
 
-@pytest.mark.parametrize("stack", CONFIGS)
+@pytest.mark.parametrize("stack", STACKS)
 def test_every_object_goes_to_the_cluster_of_the_stack_by_an_explicit_provider(declare: Declare, stack: str) -> None:
     recorded, config = declared(declare, stack)
     provider = recorded.one_provider("kubernetes")
@@ -42,7 +42,7 @@ def test_every_object_goes_to_the_cluster_of_the_stack_by_an_explicit_provider(d
     assert {r.request.provider.partition("::cluster")[1] for r in recorded.objects} == {"::cluster"}
 
 
-@pytest.mark.parametrize("stack", CONFIGS)
+@pytest.mark.parametrize("stack", STACKS)
 def test_every_object_names_itself_and_its_namespace_and_has_a_parent(declare: Declare, stack: str) -> None:
     recorded, _ = declared(declare, stack)
     namespace = "slipway-registry" if stack == "shared" else stack
@@ -53,7 +53,7 @@ def test_every_object_names_itself_and_its_namespace_and_has_a_parent(declare: D
         assert "slipway:index:" in resource.request.parent
 
 
-@pytest.mark.parametrize("stack", CONFIGS)
+@pytest.mark.parametrize("stack", STACKS)
 def test_no_secret_is_in_clear_anywhere_and_none_is_exported(declare: Declare, stack: str) -> None:
     recorded, config = declared(declare, stack)
     secrets = secrets_of(config)
@@ -63,7 +63,7 @@ def test_no_secret_is_in_clear_anywhere_and_none_is_exported(declare: Declare, s
     assert not [text for text in secrets if text in str(recorded.outputs)]
 
 
-@pytest.mark.parametrize("stack", CONFIGS)
+@pytest.mark.parametrize("stack", STACKS)
 def test_two_runs_declare_the_same(declare: Declare, stack: str) -> None:
     def shape(recorded: Recorded) -> list[tuple[str, dict[str, Any]]]:
         return sorted(((r.request.name, r.manifest) for r in recorded.objects), key=str)
