@@ -14,7 +14,7 @@ from delivery.workspace import Workspace
 
 
 class Changer:
-    """Updates and deletes stacks of a workspace, showing the engine's lines as they come; `names` are all that take part."""
+    """Updates and deletes stacks, showing the engine's lines as they come; `names` are all that take part."""
 
     def __init__(self, workspace: Workspace, console: Console, names: Sequence[str], message: str) -> None:
         self._workspace, self._console, self._names, self._message = workspace, console, names, message

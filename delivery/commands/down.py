@@ -9,9 +9,9 @@ import click
 from adapters.errors import Refused
 from delivery import options
 from delivery.agreement import agree, agree_to_deletion
+from delivery.change import Changer
 from delivery.factory import Factory
 from delivery.updates import run
-from delivery.change import Changer
 from delivery.workspace import Workspace
 
 _HELP = f"""Delete all that stacks have in their clusters.

@@ -8,10 +8,10 @@ import click
 
 from delivery import options
 from delivery.agreement import agree_to_update
+from delivery.change import Changer
 from delivery.console import table
 from delivery.factory import Factory
 from delivery.updates import Results, run
-from delivery.change import Changer
 
 _HELP = f"""Bring stacks to what their files declare.
 

@@ -1,0 +1,216 @@
+"""The other commands: what they show, refuse and end with."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.unit.delivery.conftest import DIGEST, Step, World
+
+DEPLOYMENT = Step("update", "Deployment", "hello", ("spec.replicas",))
+
+
+class TestPreview:
+    def test_it_shows_changes_and_changes_nothing(self, world: World) -> None:
+        world.engine.steps["stage"] = [DEPLOYMENT]
+        done = world.run("preview", "stage", "--json")
+        assert done.code == 0
+        assert done.json["changed"] is True
+        assert done.json["stacks"][0]["changes"] == [
+            {"op": "update", "object": "Deployment stage/hello", "fields": ["spec.replicas"]}
+        ]
+        assert world.engine.asked("up") == []
+        assert not (world.directory / ".slipway").exists()
+
+    def test_it_says_when_there_is_nothing_to_change(self, world: World) -> None:
+        assert "Nothing to change." in world.run("preview").out
+
+    def test_it_refuses_what_up_would_refuse(self, world: World) -> None:
+        world.edit("stage", holds=[{"digest": DIGEST, "reason": "loses orders", "author": "maria"}])
+        world.run("preview", "stage").explains(4, "loses orders")
+
+    def test_a_stack_the_engine_does_not_know_is_not_made(self, world: World) -> None:
+        world.engine.unknown.add("stage")
+        world.run("preview", "stage").explains(3, "does not know the stack", "slipway up stage")
+        assert world.engine.asked("stack init") == []
+
+
+class TestDrift:
+    def test_no_drift_ends_with_0(self, world: World) -> None:
+        done = world.run("drift")
+        assert done.code == 0
+        assert "No drift." in done.out
+
+    def test_drift_ends_with_2_naming_objects_and_fields(self, world: World) -> None:
+        world.engine.steps["stage"] = [DEPLOYMENT, Step("delete", "Service", "hello")]
+        done = world.run("drift")
+        done.explains(
+            2, "stage: Deployment stage/hello (spec.replicas), Service stage/hello (delete)", "slipway up stage"
+        )
+
+    def test_it_only_looks(self, world: World) -> None:
+        world.run("drift", "stage")
+        arguments = next(args for args in world.engine.arguments if args[0] == "refresh")
+        assert "--preview-only" in arguments
+
+    def test_json_names_objects_and_fields(self, world: World) -> None:
+        world.engine.steps["stage"] = [DEPLOYMENT]
+        done = world.run("drift", "stage", "test", "--json")
+        assert done.code == 2
+        changed = {stack["name"]: stack["changed"] for stack in done.json["stacks"]}
+        assert changed == {"stage": True, "test": False}
+
+    def test_a_cluster_that_does_not_answer_is_no_drift(self, world: World) -> None:
+        world.engine.failures["refresh", "stage"] = (5, "the cluster does not answer.")
+        world.run("drift", "stage").explains(5, "does not answer")
+
+
+class TestRender:
+    def test_manifests_are_written_and_counted(self, world: World, tmp_path: Path) -> None:
+        done = world.run("render", "prod", "--out", str(tmp_path / "out"), "--json")
+        assert done.json == {"stack": "prod", "out": str(tmp_path / "out"), "files": ["namespace.yaml"]}
+
+    def test_it_is_the_local_engines_work_for_every_stack(self, world: World, tmp_path: Path) -> None:
+        world.marker("prod").parent.mkdir()
+        world.marker("prod").write_text("pulumi\n")
+        assert world.run("render", "prod", "--out", str(tmp_path / "out")).code == 0
+        assert world.engines["pulumi"].calls == []
+
+    def test_a_directory_that_holds_something_is_refused(self, world: World, tmp_path: Path) -> None:
+        (tmp_path / "note").write_text("mine")
+        world.run("render", "prod", "--out", str(tmp_path)).explains(3, str(tmp_path), "empty directory")
+        assert (tmp_path / "note").read_text() == "mine"
+
+
+class TestDown:
+    def test_stacks_go_before_what_they_stand_on(self, world: World) -> None:
+        assert world.run("down", "shared", "test", "--yes").code == 0
+        assert world.engine.asked("destroy") == ["test", "shared"]
+
+    def test_it_always_asks(self, world: World) -> None:
+        world.run("down", "test").explains(4, "delete everything in test on cluster ours", "--yes")
+        assert world.engine.asked("destroy") == []
+
+    def test_what_holds_data_needs_a_flag_of_its_own(self, world: World) -> None:
+        world.engine.protected["prod"] = ["prod"]
+        world.run("down", "test", "prod", "--yes").explains(4, "prod (Namespace prod)", "--delete-data")
+        assert world.engine.asked("destroy") == []
+
+        assert world.run("down", "prod", "--yes", "--delete-data").code == 0
+        assert world.engine.calls.index(("state unprotect", "prod")) < world.engine.calls.index(("destroy", "prod"))
+
+    def test_without_the_flag_nothing_is_unprotected(self, world: World) -> None:
+        world.run("down", "test", "--yes")
+        assert world.engine.asked("state unprotect") == []
+
+    def test_afterwards_any_engine_may_make_the_stack_anew(self, world: World) -> None:
+        world.run("up", "test")
+        world.run("down", "test", "--yes")
+        assert world.run("up", "test", "--engine", "pulumi").code == 0
+
+
+class TestStatus:
+    def test_json_holds_what_runs_where(self, world: World) -> None:
+        status = world.run("status", "--json").json
+        assert status["config_dir"] == str(world.directory)
+        assert (status["engine"], status["cluster"], status["links"]) == ("local", "ours", [])
+        assert {stack["name"] for stack in status["stacks"]} == {"shared", "test", "stage", "prod"}
+        stage = next(stack for stack in status["stacks"] if stack["name"] == "stage")
+        assert stage == {
+            "name": "stage",
+            "kind": "environment",
+            "engine": "local",
+            "cluster": "ours",
+            "last_update": "2026-01-02T03:04:09.500000Z",
+            "result": "succeeded",
+            "images": {"hello": {"name": "hello", "tag": "v1", "digest": DIGEST, "release": "1a" * 6}},
+            "problem": None,
+        }
+
+    def test_a_cluster_that_does_not_answer_is_said_of_its_stack_only(self, world: World) -> None:
+        world.engine.failures["stack history", "prod"] = (5, "the cluster does not answer.")
+        done = world.run("status", "--json")
+        assert done.code == 0
+        problems = {stack["name"]: stack["problem"] for stack in done.json["stacks"]}
+        assert problems == {"shared": None, "test": None, "stage": None, "prod": "the cluster does not answer."}
+
+    def test_a_person_reads_tables(self, world: World) -> None:
+        done = world.run("status")
+        assert "hello:v1 1a1a1a1a1a1a" in done.out
+        assert "2026-01-02 03:04:09" in done.out
+
+
+class TestHistory:
+    def test_it_lists_when_what_and_why(self, world: World) -> None:
+        done = world.run("history", "prod")
+        for word in ("2026-01-02 03:04:05", "update", "succeeded", "4.5 s", "why"):
+            assert word in done.out
+
+    def test_json_leaves_the_configuration_out(self, world: World) -> None:
+        history = world.run("history", "prod", "--limit", "1", "--json").json
+        assert history["updates"] == [
+            {
+                "version": 7,
+                "kind": "update",
+                "started": "2026-01-02T03:04:05Z",
+                "ended": "2026-01-02T03:04:09.500000Z",
+                "result": "succeeded",
+                "message": "why",
+                "counts": {"same": 3},
+            }
+        ]
+        assert world.engine.arguments[-1][:5] == ["stack", "history", "--json", "--page-size", "1"]
+
+    def test_an_unknown_stack_is_refused(self, world: World) -> None:
+        world.run("history", "nothing").explains(3, "'nothing'", "prod")
+
+
+class TestCommandLine:
+    @pytest.mark.parametrize("args", [["upp"], ["up", "--target", "x"], ["render", "prod"], ["history", "a", "b"]])
+    def test_what_is_not_understood_is_bad_input_with_where_to_read(self, world: World, args: list[str]) -> None:
+        world.run(*args).explains(3, "--help")
+
+    def test_an_unknown_configuration_directory_is_named(self, world: World, tmp_path: Path) -> None:
+        world.run("--config-dir", str(tmp_path / "none"), "up").explains(3, str(tmp_path / "none"), "Pulumi.yaml")
+
+    def test_options_of_every_command_may_stand_behind_its_name(self, world: World, tmp_path: Path) -> None:
+        world.run("status", "--config-dir", str(tmp_path / "none")).explains(3, str(tmp_path / "none"))
+
+    def test_an_interrupted_command_ends_with_130(self, world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+        def interrupted(*_: object, **__: object) -> None:
+            raise KeyboardInterrupt
+
+        monkeypatch.setattr("delivery.commands.up.run", interrupted)
+        done = world.run("up", "stage")
+        assert done.code == 130
+        assert "Traceback" not in done.said
+
+    def test_a_mistake_of_ours_is_one_paragraph_that_repeats_nothing(
+        self, world: World, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def broken(*_: object, **__: object) -> None:
+            raise ValueError("with a secret in it")
+
+        monkeypatch.setattr("delivery.commands.up.run", broken)
+        done = world.run("up", "stage")
+        done.explains(1, "ValueError", "--debug")
+        assert "secret" not in done.said
+        assert "Traceback" in world.run("up", "stage", "--debug").err
+
+    def test_context_is_refused_for_a_directory_of_ones_own(self, world: World) -> None:
+        world.run("up", "stage", "--context", "kind").explains(3, "--context", "slipway:cluster")
+
+    @pytest.mark.parametrize(
+        "command",
+        [
+            ["up"], ["preview"], ["drift"], ["render"], ["down"], ["status"], ["history"],
+            ["cluster", "up"], ["cluster", "down"], ["cluster", "status"], ["cluster", "kubeconfig"],
+            ["engine", "adopt"],
+        ],
+        ids=" ".join,
+    )  # fmt: skip
+    def test_every_command_explains_itself_with_its_exit_codes(self, world: World, command: list[str]) -> None:
+        done = world.run(*command, "--help")
+        assert done.code == 0
+        assert "Exit codes:" in done.out
