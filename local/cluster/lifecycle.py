@@ -342,17 +342,23 @@ def _connected(layout: Layout) -> Iterator[Kubernetes]:
 def _await(layout: Layout, condition: Callable[[], bool]) -> None:
     """Until `condition` holds; raises as soon as that has become hopeless."""
     deadline = time.monotonic() + _READY_S
+    before = _restarts(layout)
     while not condition():
         if process.supervisor_pid(layout) is None:
             raise process.component_failed(layout, "supervisor", "it has ended")
         states = process.component_states(layout)
         for name, state in states.items():
-            if not state["ready"] and state["restarts"] >= _HOPELESS_RESTARTS:
-                raise process.component_failed(layout, name, f"it ended {state['restarts']} times")
+            ended = state["restarts"] - before.get(name, 0)
+            if ended >= _HOPELESS_RESTARTS and not state["ready"]:
+                raise process.component_failed(layout, name, f"it ended {ended} times")
         if time.monotonic() > deadline:
             waiting = [name for name, state in states.items() if not state["ready"]] or ["kubelet"]
             raise process.component_failed(layout, waiting[0], f"not ready after {_READY_S:.0f} s")
         time.sleep(_TICK_S)
+
+
+def _restarts(layout: Layout) -> dict[str, int]:
+    return {name: int(state["restarts"]) for name, state in process.component_states(layout).items()}
 
 
 @contextlib.contextmanager

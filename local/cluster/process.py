@@ -27,6 +27,7 @@ _FLOCK = struct.Struct("hhqqi4x")  # struct flock of 64-bit Linux: type, whence,
 _END_S = 20.0
 _ORDER_S = 10.0
 _TICK_S = 0.02
+_TAIL_LINES = 8
 
 
 def supervisor_pid(layout: Layout) -> int | None:
@@ -163,6 +164,12 @@ def host_pids(supervisor: int) -> dict[int, int]:
 def component_failed(layout: Layout, name: str, what: str) -> SlipwayError:
     """The error for a component, with the last lines of its log."""
     log = layout.logs / f"{name}.log"
-    lines = log.read_text(errors="replace").splitlines()[-8:] if log.exists() else []
+    lines = log.read_text(errors="replace").splitlines()[-_TAIL_LINES:] if log.exists() else []
     said = "\n".join(lines) or "it wrote nothing"
-    return SlipwayError(f"{name} of cluster {layout.name!r} failed: {what}. It said last:\n{said}\n", where=str(log))
+    # A cluster watches some twenty files, and the kernel's limit for all programs of a user is 128 by default.
+    crowded = "too many open files" in said
+    return SlipwayError(
+        f"{name} of cluster {layout.name!r} failed: {what}. It said last:\n{said}\n",
+        where=str(log),
+        fix="Remove other local clusters, or raise the kernel's fs.inotify.max_user_instances" if crowded else "",
+    )

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import os
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -17,26 +15,28 @@ TOOLS = "slipway.local/test-tools:1"
 
 
 @pytest.fixture(scope="session")
-def tools(
-    cluster: clusters.Cluster, cluster_spec: clusters.ClusterSpec, tmp_path_factory: pytest.TempPathFactory
-) -> str:
-    """The reference of an image with that program, brought to the running cluster by `up`."""
-    built = gobuild.build(Path(__file__).parent / "tools", ["slipway.local/tools"])["tools"]
-    entries = [oci.File("tools", built.read_bytes(), 0o755)]
+def tools_archive(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The archive of an image with that program."""
     archive = tmp_path_factory.mktemp("tools") / "tools.tar"
-    config = {"Entrypoint": ["/tools"], "User": "65532:65532"}
-    oci.write_archive(archive, TOOLS, oci.layer(entries), config)
-    clusters.up(dataclasses.replace(cluster_spec, images=(*cluster_spec.images, archive)))
+    write_tools_image(archive, TOOLS, user="65532:65532")
+    return archive
+
+
+def write_tools_image(archive: Path, reference: str, *, user: str) -> str:
+    """Write an image with that program; returns its digest."""
+    built = gobuild.build(Path(__file__).parent / "tools", ["slipway.local/tools"])["tools"]
+    content = oci.layer([oci.File("tools", built.read_bytes(), 0o755)])
+    return oci.write_archive(archive, reference, content, {"Entrypoint": ["/tools"], "User": user})
+
+
+@pytest.fixture(scope="session")
+def tools_spec(cluster_spec: clusters.ClusterSpec, tools_archive: Path) -> clusters.ClusterSpec:
+    """The session's cluster with that image."""
+    return dataclasses.replace(cluster_spec, images=(*cluster_spec.images, tools_archive))
+
+
+@pytest.fixture(scope="session")
+def tools(cluster: clusters.Cluster, tools_spec: clusters.ClusterSpec) -> str:
+    """The reference of that image, brought to the running cluster by `up`."""
+    clusters.up(tools_spec)
     return TOOLS
-
-
-@pytest.fixture(scope="module")
-def own_cluster(
-    cluster: clusters.Cluster, cluster_spec: clusters.ClusterSpec
-) -> Iterator[tuple[clusters.Cluster, clusters.ClusterSpec]]:
-    """A second cluster beside the session's, for one module to break; and what it was made from."""
-    own = dataclasses.replace(cluster_spec, name=f"own-{os.getpid()}", images=cluster_spec.images[:1])
-    try:
-        yield clusters.up(own), own
-    finally:
-        clusters.down(own.name)

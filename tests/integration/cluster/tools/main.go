@@ -50,9 +50,14 @@ func getItself(arguments ...string) error {
 }
 
 func lookup(arguments ...string) error {
-	addresses, err := net.LookupHost(arguments[0])
-	fmt.Println(addresses)
-	return err
+	for _, name := range arguments {
+		addresses, err := net.LookupHost(name)
+		if err != nil {
+			return err
+		}
+		fmt.Println(addresses)
+	}
+	return nil
 }
 
 func write(arguments ...string) error {
