@@ -20,7 +20,7 @@ from pathlib import Path
 import httpx2
 
 from adapters.command import run
-from adapters.errors import MachineUnfit, SlipwayError
+from adapters.errors import BadInput, MachineUnfit, SlipwayError
 from adapters.kubeconfig import open_client
 from adapters.kubernetes import Kubernetes
 from adapters.progress import step
@@ -28,7 +28,7 @@ from local import apt
 from local.cluster import binaries, cgroups, configs, pki, process
 from local.cluster.addons import addons
 from local.cluster.preload import contents, preload
-from local.cluster.spec import API_PORT, NODE_ADDRESS, ClusterSpec, Layout
+from local.cluster.spec import API_PORT, NODE_ADDRESS, ClusterSpec, Layout, Mirror
 
 PACKAGES = ("containerd", "runc", "containernetworking-plugins", "nftables", "iproute2", "mount", "util-linux")
 """Debian packages a node needs."""
@@ -136,10 +136,10 @@ def up(spec: ClusterSpec) -> Cluster:
                 process.end(layout, pid, gently=True)
             pid = None
         if pid is None:
-            _start(layout, spec, plan)
-        elif _read_plan(layout) != plan:
-            with step("changing the node's images and mirrors"):
-                _provide(layout, spec, pid)
+            _prepare(layout, spec, plan)
+            pid = process.launch(layout)
+        if _read_plan(layout) != plan:
+            _settle(layout, spec, pid)
         _await_ready(layout)
         _save_plan(layout, plan)
     return Cluster(spec.name)
@@ -201,9 +201,18 @@ def _plan(spec: ClusterSpec) -> dict[str, object]:
     return {
         "pause": spec.pause,
         "images": sorted(list(image) for archive in spec.images for image in contents(archive)),
-        "mirrors": sorted([mirror.host, mirror.endpoint, mirror.ca.read_text()] for mirror in spec.mirrors),
+        "mirrors": sorted([mirror.host, mirror.endpoint, _authority(mirror)] for mirror in spec.mirrors),
         "binaries": {name: str(path) for name, path in binaries.build().items()},
     }
+
+
+def _authority(mirror: Mirror) -> str:
+    try:
+        return mirror.ca.read_text()
+    except OSError as error:
+        raise BadInput(
+            f"the certificate authority of {mirror.host} cannot be read: {error.strerror}", where=str(mirror.ca)
+        ) from None
 
 
 def _same_programs(layout: Layout, plan: Mapping[str, object]) -> bool:
@@ -225,20 +234,6 @@ def _save_plan(layout: Layout, plan: Mapping[str, object]) -> None:
     scratch.replace(layout.plan)
 
 
-def _start(layout: Layout, spec: ClusterSpec, plan: Mapping[str, object]) -> None:
-    """Start the control plane, and meanwhile provide the node with its images; the API is reachable on return."""
-    _prepare(layout, spec, plan)
-    pid = process.launch(layout)
-    with ThreadPoolExecutor() as pool:
-        provided = pool.submit(_provide_node, layout, spec, pid)
-        with step("starting etcd and the API server"):
-            port = process.order_forwards(pid, {_API: (NODE_ADDRESS, API_PORT)})[_API]
-            _write_kubeconfig(layout, port)
-            _await_api(layout)
-            _apply_addons(layout)
-        provided.result()
-
-
 def _prepare(layout: Layout, spec: ClusterSpec, plan: Mapping[str, object]) -> None:
     _require_disk(layout)
     cgroups.remove(layout.cgroup)  # of a run that was killed
@@ -248,9 +243,28 @@ def _prepare(layout: Layout, spec: ClusterSpec, plan: Mapping[str, object]) -> N
         stale.unlink(missing_ok=True)
     pki.write(layout.pki, layout.context)
     configs.write(layout, spec.pause)
-    configs.write_mirrors(layout, spec.mirrors)
-    # What differs from the plan of the last run must be applied even if this run is interrupted before it was.
+    # The plan is fulfilled only once all of it is there: a run that is interrupted before leaves this one.
     _save_plan(layout, {**plan, "images": None})
+
+
+def _settle(layout: Layout, spec: ClusterSpec, pid: int) -> None:
+    """Give a cluster that has been launched what `spec` says; its API is reachable on return."""
+    configs.write_mirrors(layout, spec.mirrors)
+    with ThreadPoolExecutor() as pool:
+        imported = pool.submit(_import_images, layout, spec, pid)
+        with step("reaching the API server"):
+            port = process.order_forwards(pid, {_API: (NODE_ADDRESS, API_PORT)})[_API]
+            _write_kubeconfig(layout, port)
+            _await_api(layout)
+            _apply_addons(layout)
+        imported.result()
+
+
+def _import_images(layout: Layout, spec: ClusterSpec, pid: int) -> None:
+    with step("importing the node's images"):
+        _await(layout, lambda: bool(process.component_states(layout).get("containerd", {}).get("ready")))
+        preload(pid, spec.images)
+        layout.images_ready.touch()
 
 
 def _require_disk(layout: Layout) -> None:
@@ -263,19 +277,6 @@ def _require_disk(layout: Layout) -> None:
             allowed=f"at least {_DISK_NEEDED / 2**30:.0f} GiB",
             fix="Free some, or name another place by SLIPWAY_STATE_DIR",
         )
-
-
-def _provide_node(layout: Layout, spec: ClusterSpec, pid: int) -> None:
-    with step("starting containerd and importing the node's images"):
-        _await(layout, lambda: bool(process.component_states(layout).get("containerd", {}).get("ready")))
-        preload(pid, spec.images)
-        layout.images_ready.touch()
-
-
-def _provide(layout: Layout, spec: ClusterSpec, pid: int) -> None:
-    configs.write_mirrors(layout, spec.mirrors)
-    preload(pid, spec.images)
-    layout.images_ready.touch()
 
 
 def _write_kubeconfig(layout: Layout, port: int) -> None:
