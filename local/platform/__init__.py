@@ -115,6 +115,7 @@ class LocalPlatform:
         finally:
             kube.close()
         cluster.publish(targets)
+        self._configuration.commit(f"Note which engine keeps {stack}")
 
     def links(self) -> dict[str, str]:
         """Where services are reached on this machine, such as `prod/hello`: `http://127.0.0.1:PORT`."""

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from threading import Thread
 
 from tests.e2e.platform import Platform, changed_service
+
+_DEPLOYMENT = ("apps/v1", "Deployment", "hello")
+_END = "example.com/end-of-test"
+_LONGEST_S = 120
 
 
 def test_an_update_of_prod_and_its_reversal_lose_none_of_ten_thousand_requests(
@@ -29,28 +35,36 @@ def test_an_update_of_prod_and_its_reversal_lose_none_of_ten_thousand_requests(
     assert set(load.counts["releases"]) == releases, "both releases answered meanwhile"
 
 
-def test_switching_the_autoscaler_on_never_drops_below_the_running_number_of_pods(platform: Platform) -> None:
-    running = platform.kube.get("apps/v1", "Deployment", "hello", "prod")["spec"]["replicas"]
-    seen: list[int] = []
-    events = platform.kube.watch("apps/v1", "Deployment", "prod", name="hello", timeout_s=120)
+def test_switching_the_autoscaler_on_and_off_never_drops_below_the_running_number_of_pods(platform: Platform) -> None:
+    running = platform.kube.get(*_DEPLOYMENT, "prod")["spec"]["replicas"]
 
-    def follow() -> None:
-        for _, deployment in events:
-            seen.append(deployment["spec"]["replicas"])
-            if (deployment["metadata"].get("annotations") or {}).get("test/end"):
-                return
+    with _replicas_seen(platform) as seen:
+        with platform.edited("prod", services__hello__autoscaling={"maxReplicas": running + 1}):
+            on = platform.slipway("up", "prod", "--yes")
+            assert platform.kube.get("autoscaling/v2", "HorizontalPodAutoscaler", "hello", "prod") is not None, on.said
+        off = platform.slipway("up", "prod", "--yes")
 
-    follower = Thread(target=follow)
-    follower.start()
-    with platform.edited("prod", services__hello__autoscaling={"minReplicas": 1, "maxReplicas": running + 1}):
-        on = platform.slipway("up", "prod", "--yes")
     assert on.code == 0, on.said
-    assert platform.kube.get("autoscaling/v2", "HorizontalPodAutoscaler", "hello", "prod") is not None
-    off = platform.slipway("up", "prod", "--yes")
-    platform.kube.patch("apps/v1", "Deployment", "hello", {"metadata": {"annotations": {"test/end": "1"}}}, "prod")
-    follower.join(timeout=30)
-    platform.kube.patch("apps/v1", "Deployment", "hello", {"metadata": {"annotations": {"test/end": None}}}, "prod")
-
     assert off.code == 0, off.said
     assert platform.kube.get("autoscaling/v2", "HorizontalPodAutoscaler", "hello", "prod") is None
     assert min(seen) >= running, seen
+
+
+@contextmanager
+def _replicas_seen(platform: Platform) -> Iterator[list[int]]:
+    """Every number of replicas that prod's Deployment asked for while the body ran."""
+    seen: list[int] = []
+
+    def follow() -> None:
+        for _, deployment in platform.kube.watch("apps/v1", "Deployment", "prod", name="hello", timeout_s=_LONGEST_S):
+            seen.append(deployment["spec"]["replicas"])
+            if _END in (deployment["metadata"].get("annotations") or {}):
+                return
+
+    follower = Thread(target=follow, daemon=True)
+    follower.start()
+    yield seen
+    for value in ("1", None):
+        platform.kube.patch(*_DEPLOYMENT, {"metadata": {"annotations": {_END: value}}}, "prod")
+    follower.join(timeout=_LONGEST_S)
+    assert not follower.is_alive()
