@@ -133,13 +133,6 @@ class ManagedStack:
         with self._translated():
             workspace.pulumi_command.run(arguments, workspace.work_dir, workspace.env_vars)
 
-    def render(self, out: str) -> None:
-        """Write manifests; only the local engine can."""
-        workspace = self._stack.workspace
-        arguments = ["render", "--stack", self.name, "--out", out]
-        with self._translated():
-            workspace.pulumi_command.run(arguments, workspace.work_dir, workspace.env_vars)
-
     def history(self, limit: int | None = None) -> list[Update]:
         """What the engine recorded, the latest first."""
         with self._translated():

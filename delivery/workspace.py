@@ -10,13 +10,13 @@ from pathlib import Path
 
 from pulumi.automation import LocalWorkspace, PulumiCommand
 from pulumi.automation import Stack as AutomationStack
-from pulumi.automation.errors import StackNotFoundError
+from pulumi.automation.errors import CommandError, StackNotFoundError
 
 from adapters.errors import BadInput
 from adapters.passphrase import Passphrase, find_passphrase
 from adapters.stackfile import StackFile
 from components.settings import EnvironmentSettings, Settings, SharedSettings
-from delivery.engines import PULUMI, Marker, backend_env, default_engine
+from delivery.engines import LOCAL, PULUMI, Marker, backend_env, default_engine
 from delivery.platform import Platform, TeamPlatform
 from delivery.stack import ManagedStack, failure_of
 
@@ -147,7 +147,15 @@ class Workspace:
                 where=str(self.path(stack)),
                 fix=f"Make it with `slipway up {stack}`",
             ) from None
-        except Exception as error:
+        except CommandError as error:
+            raise failure_of(error, stack) from error
+
+    def render(self, stack: str, out: Path) -> None:
+        """Write the stack's manifests below `out`: the local engine's work, also for stacks that were never made."""
+        arguments = ["render", "--stack", stack, "--out", str(out.absolute())]
+        try:
+            self._commands(LOCAL).run(arguments, str(self.config_dir), self.platform.env)
+        except CommandError as error:
             raise failure_of(error, stack) from error
 
 

@@ -8,7 +8,6 @@ import click
 
 from adapters.errors import BadInput
 from delivery import options
-from delivery.engines import LOCAL
 from delivery.factory import Factory
 
 _HELP = f"""Write the Kubernetes manifests of a stack into DIR, a file an object.
@@ -38,7 +37,7 @@ def render(factory: Factory, stack: str, out: Path) -> None:
         raise BadInput(
             "manifests of something else may be there already", where=str(out), allowed="a new or empty directory"
         )
-    workspace.manage(stack, engine=LOCAL).render(str(out.absolute()))
+    workspace.render(stack, out)
     files = [str(path.relative_to(out)) for path in sorted(out.rglob("*.yaml"))]
     factory.console.facts(
         {"stack": stack, "out": str(out), "files": files}, lambda: [f"{len(files)} manifests written to {out}"]

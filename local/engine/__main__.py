@@ -51,8 +51,8 @@ def main(args: Sequence[str]) -> int:
 
 
 def _run(line: CommandLine, display: Display, events: EventLog) -> None:
-    stack = Project.load(Path.cwd()).stack(line.stack)
     command = line.command[0]
+    stack = Project.load(Path.cwd()).stack(line.stack, initialised=command != "render")
     if command == "render":
         render_stack(stack, Path(line.flags["--out"]), display)
         return

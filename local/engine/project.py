@@ -73,14 +73,17 @@ class Project:
             raise BadInput(f"{stack!r} is no name of a stack", allowed="letters, digits, `-`, `_` and `.`")
         return self.directory / f"Pulumi.{stack}.yaml"
 
-    def stack(self, name: str) -> Stack:
-        """The stack `name` (of `org/project/name` the last part); raises `StackNotFound`."""
+    def stack(self, name: str, *, initialised: bool = True) -> Stack:
+        """The stack `name` (of `org/project/name` the last part); raises `StackNotFound`.
+
+        Its secrets can be opened only if it was initialised; else its file alone makes it a stack.
+        """
         name = name.rpartition("/")[2]
         path = self.stack_path(name)
         if not path.is_file():
             raise StackNotFound(self, name)
         file = StackFile.load(path)
-        if not file.encryption_salt:
+        if initialised and not file.encryption_salt:
             raise StackNotFound(self, name)
         return Stack(self, name, file)
 
