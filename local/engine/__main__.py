@@ -12,8 +12,9 @@ import threading
 from collections.abc import Sequence
 from pathlib import Path
 
-# Loaded before anything is forked, so that both passes share them.
-import pulumi_kubernetes  # noqa: F401
+# Loaded before anything is forked, so that both passes share what nearly every program uses.
+import pulumi_kubernetes.apps.v1
+import pulumi_kubernetes.core.v1  # noqa: F401
 
 from adapters.errors import SlipwayError
 from local.engine.cli import CommandLine, parse
@@ -26,6 +27,7 @@ from local.engine.teardown import destroy, refresh
 from local.engine.update import Operation, preview, up
 
 _KILLED = 137
+_SWITCH_S = 0.0005  # a thread whose answer has come waits this long for the one that computes, 5 ms by default
 
 
 def main(args: Sequence[str]) -> int:
@@ -93,6 +95,7 @@ def _end_with_parent() -> None:
 
 
 if __name__ == "__main__":
+    sys.setswitchinterval(_SWITCH_S)
     if not sys.stdin.isatty():
         _end_with_parent()
     sys.exit(main(sys.argv[1:]))

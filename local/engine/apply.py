@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 import threading
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 
@@ -22,6 +24,8 @@ from policies.rules import violations
 
 _SKIP_AWAIT = "pulumi.com/skipAwait"
 _ATTEMPTS = 5
+_NOT_SETTLED = re.compile(r"status unknown for quota|error looking up service account")
+_SETTLING_S, _PAUSE_S = 30.0, 0.2
 
 
 class Applier:
@@ -50,6 +54,7 @@ class Applier:
         step = replace(step, resource=declared.resource, op=Op.UPDATE if step.op is Op.SAME else step.op)
         self._report.begun(step)
         try:
+            _check_rules(declared)
             live = self._bring(declared, step)
         except Stopped:
             raise
@@ -97,8 +102,16 @@ class Applier:
         return self._apply(kube, to_send(resource.manifest, resource.ignore_changes, None))
 
     def _apply(self, kube: Kubernetes, manifest: JsonObject) -> JsonObject:
-        self._check()
-        return kube.apply(manifest, manager=MANAGER)
+        """What is refused because controllers are still at work on a new namespace is sent again."""
+        deadline = time.monotonic() + _SETTLING_S
+        while True:
+            self._check()
+            try:
+                return kube.apply(manifest, manager=MANAGER)
+            except KubernetesError as error:
+                if not (_NOT_SETTLED.search(error.message) and time.monotonic() < deadline):
+                    raise
+            time.sleep(_PAUSE_S)
 
     def _replace(self, kube: Kubernetes, declared: Declared, error: KubernetesError) -> JsonObject:
         """The plan could not see it coming: what it did not know has turned out to be immutable."""
@@ -118,13 +131,17 @@ class Applier:
         return (get_live(kube, declared.resource) or result) if "spec" in result else result
 
     def _unplanned(self, declared: Declared) -> Step:
-        """What only appears now that unknowns are known: checked and recorded like the rest, only later."""
-        if broken := violations(declared.resource.manifest):
-            raise Refused("; ".join(broken), where=str(declared.identity))
+        """What only appears now that unknowns are known: recorded like the rest, only later."""
         if not self._journal.knows(declared.identity):
             self._journal.intend([declared.resource])
         live = get_live(self._clients.of(declared.connection), declared.resource)
         return Step(Op.UPDATE if live else Op.CREATE, declared.resource, live=live)
+
+
+def _check_rules(declared: Declared) -> None:
+    """Once more, since what was unknown in the plan is known now."""
+    if broken := violations(declared.resource.manifest):
+        raise Refused("; ".join(broken), where=str(declared.identity))
 
 
 def get_live(kube: Kubernetes, resource: Resource) -> JsonObject | None:

@@ -62,7 +62,7 @@ def run_program(stack: Stack, config: Config, monitor: Monitor, *, dry_run: bool
     raised: list[BaseException] = []
     try:
         with _place_of(stack.project.program, display):
-            loop.run_until_complete(run_in_stack(lambda: _execute(stack.project.program, monitor, raised)))
+            loop.run_until_complete(run_in_stack(lambda: _execute(stack.project.program, monitor, settings, raised)))
     except (Exception, SystemExit) as error:
         monitor.stop()
         raised.append(error)
@@ -86,7 +86,7 @@ def _configure(stack: Stack, config: Config, monitor: Monitor, *, dry_run: bool,
     return settings
 
 
-def _execute(program: Path, monitor: Monitor, raised: list[BaseException]) -> None:
+async def _execute(program: Path, monitor: Monitor, settings: Settings, raised: list[BaseException]) -> None:
     """What the program raises is kept here: the SDK forgets it over what is refused from then on."""
     try:
         runpy.run_path(str(program), run_name="__main__")
@@ -94,6 +94,19 @@ def _execute(program: Path, monitor: Monitor, raised: list[BaseException]) -> No
         raised.append(error)
         monitor.stop()
         raise
+    await _settle(settings)
+
+
+async def _settle(settings: Settings) -> None:
+    """Wait for everything under way, or the first error.
+
+    The SDK would too, but looks at all that is pending whenever something of it ends: with a thousand resources that
+    takes longer than applying them.
+    """
+    while pending := [task for task in _tasks(settings) if not task.done()]:
+        done, _ = await asyncio.wait(pending, return_when=asyncio.FIRST_EXCEPTION)
+        if any(not task.cancelled() and task.exception() for task in done):
+            return
 
 
 @contextlib.contextmanager
@@ -113,9 +126,13 @@ def _place_of(program: Path, display: Display) -> Iterator[None]:
 
 def _unseen(settings: Settings) -> list[Exception]:
     """Errors of tasks that the SDK no longer awaits once one has failed."""
-    tasks = [task for task in (*settings.rpc_manager.rpcs, *settings.outputs) if isinstance(task, asyncio.Future)]
-    found = [task.exception() for task in tasks if task.done() and not task.cancelled()]
+    found = [task.exception() for task in _tasks(settings) if task.done() and not task.cancelled()]
     return [error for error in found if isinstance(error, Exception)]
+
+
+def _tasks(settings: Settings) -> list[asyncio.Future[Any]]:
+    """What the SDK has begun and not looked at since."""
+    return [task for task in (*settings.rpc_manager.rpcs, *settings.outputs) if isinstance(task, asyncio.Future)]
 
 
 def _distinct(errors: list[Exception]) -> list[Exception]:

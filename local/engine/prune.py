@@ -33,23 +33,23 @@ class Remover:
 
     def remove(self, steps: Sequence[Step]) -> list[Failure]:
         """Delete, or let go, every object of `steps`; what something failed to let go of is not attempted."""
-        by_urn = {step.resource.urn: step for step in steps}
+        by_identity = {step.resource.identity: step for step in steps if step.resource.identity}
         sorter = TopologicalSorter(deletion_order([s.resource for s in steps], self._journal.resources()))
         sorter.prepare()
         failures: list[Failure] = []
-        running: dict[Future[None], str] = {}
+        running: dict[Future[None], Identity] = {}
         with ThreadPoolExecutor(_AT_ONCE) as executor:
             while sorter.is_active():
                 ready = sorter.get_ready()
-                running |= {executor.submit(self._remove, by_urn[urn]): urn for urn in ready}
+                running |= {executor.submit(self._remove, by_identity[identity]): identity for identity in ready}
                 if not running:
                     break  # what is left waits for what has failed
                 for future in wait(running, return_when=FIRST_COMPLETED).done:
-                    urn = running.pop(future)
+                    identity = running.pop(future)
                     if error := future.exception():
-                        failures.append(Failure.of(error, urn))
+                        failures.append(Failure.of(error, by_identity[identity].resource.urn))
                     else:
-                        sorter.done(urn)
+                        sorter.done(identity)
         return failures
 
     def _remove(self, step: Step) -> None:
@@ -98,34 +98,37 @@ def delete_object(kube: Kubernetes, resource: Resource) -> bool:
     return True
 
 
-def deletion_order(leaving: Iterable[Resource], known: Iterable[Resource]) -> dict[str, set[str]]:
-    """For the URN of each object that leaves, the URNs of those that must be gone before it."""
-    everything = {resource.urn: resource for resource in known}
-    objects = {resource.urn: resource for resource in leaving}
-    everything |= objects
-    namespaces = {r.identity: r.urn for r in objects.values() if r.identity and r.identity.kind == "Namespace"}
-    order: dict[str, set[str]] = {urn: set() for urn in objects}
-    for urn, resource in objects.items():
-        for needed in _needs(resource, everything, namespaces):
-            if needed in objects and needed != urn:
-                order[needed].add(urn)
+def deletion_order(leaving: Iterable[Resource], known: Iterable[Resource]) -> dict[Identity, set[Identity]]:
+    """For each object that leaves, those that must be gone before it.
+
+    Two of them may have one URN: the object of a resource that was declared by another name each time.
+    """
+    objects = {resource.identity: resource for resource in leaving if resource.identity}
+    by_urn: dict[str, list[Identity]] = {}
+    for identity, resource in objects.items():
+        by_urn.setdefault(resource.urn, []).append(identity)
+    between = {resource.urn: resource for resource in known if resource.identity is None}
+    order: dict[Identity, set[Identity]] = {identity: set() for identity in objects}
+    for identity, resource in objects.items():
+        needed = {other for urn in _needs(resource, between) for other in by_urn.get(urn, ())}
+        for other in (needed | {_home(identity)}) & objects.keys() - {identity}:
+            order[other].add(identity)
     return order
 
 
-def _needs(resource: Resource, everything: Mapping[str, Resource], namespaces: Mapping[Identity, str]) -> Iterable[str]:
+def _home(identity: Identity) -> Identity:
+    """The namespace an object lies in."""
+    return Identity(identity.cluster, "", "Namespace", "", identity.namespace)
+
+
+def _needs(resource: Resource, between: Mapping[str, Resource]) -> set[str]:
     """What a resource depends on, also by way of components; an object ends the way, since it has needs of its own."""
     seen: set[str] = set()
     todo = [*resource.dependencies, resource.parent, resource.deleted_with]
     while todo:
         urn = todo.pop()
-        if not urn or urn in seen:
-            continue
-        seen.add(urn)
-        other = everything.get(urn)
-        if other is not None and other.identity is None:
-            todo += [*other.dependencies, other.parent]
-    identity = resource.identity
-    if identity and identity.namespace:
-        home = Identity(identity.cluster, "", "Namespace", "", identity.namespace)
-        seen |= {namespaces[home]} if home in namespaces else set()
+        if urn and urn not in seen:
+            seen.add(urn)
+            if component := between.get(urn):
+                todo += [*component.dependencies, component.parent]
     return seen

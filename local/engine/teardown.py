@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 
 from adapters.errors import BadInput
 from adapters.kubernetes import KubernetesError
@@ -14,7 +13,7 @@ from local.engine.diff import changes
 from local.engine.failures import Failed, Failure
 from local.engine.journal import Journal
 from local.engine.manifest import to_send
-from local.engine.model import MANAGER, Resource
+from local.engine.model import MANAGER, Identity, Resource
 from local.engine.plan import Op, Step, deletion, protected
 from local.engine.providers import Clients
 from local.engine.prune import Remover, deletion_order
@@ -98,15 +97,15 @@ def _deletions(journal: Journal, *, exclude_protected: bool) -> list[Step]:
     if guarded and not exclude_protected:
         raise Failed([Failure.of(protected(resource), resource.urn) for resource in guarded])
     kept = _with_needs(guarded, journal)
-    leaving = [replace(resource, protect=False) for resource in objects if resource.urn not in kept]
+    leaving = [resource for resource in objects if resource.identity not in kept]
     deleted = {resource.urn for resource in leaving if not resource.retain_on_delete}
     return [deletion(resource, deleted) for resource in leaving]
 
 
-def _with_needs(guarded: Sequence[Resource], journal: Journal) -> set[str]:
-    """The URNs of what stays, and of all that this stands on: a namespace takes everything in it with it."""
+def _with_needs(guarded: Sequence[Resource], journal: Journal) -> set[Identity]:
+    """What stays, and of all that this stands on: a namespace takes everything in it with it."""
     order = deletion_order(journal.objects(), journal.resources())
-    kept = {resource.urn for resource in guarded}
-    while grown := {urn for urn, dependents in order.items() if dependents & kept} - kept:
+    kept = {resource.identity for resource in guarded if resource.identity}
+    while grown := {identity for identity, dependents in order.items() if dependents & kept} - kept:
         kept |= grown
     return kept

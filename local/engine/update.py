@@ -6,6 +6,7 @@ deleted before all is applied. So an update may die at any moment and the next o
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
@@ -134,7 +135,7 @@ def _failed_update(plan: Plan, applier: Applier, errors: list[Exception]) -> Fai
     applied = applier.applied - applier.failed
     rest = [name for urn, name in names.items() if urn not in applier.applied | applier.failed]
     lines = [f"the update failed with {len(errors)} error{'s' if len(errors) != 1 else ''}, nothing was deleted"]
-    lines += [f"  {Failure.of(error).text}" for error in errors] or ["  It was interrupted."]
+    lines += [textwrap.indent(Failure.of(error).text, "  ") for error in errors] or ["  It was interrupted."]
     lines += [
         f"  applied: {_names(names[urn] for urn in names if urn in applied)}",
         f"  failed: {_names(names.get(urn, urn) for urn in sorted(applier.failed))}",

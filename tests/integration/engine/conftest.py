@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import textwrap
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -140,13 +140,13 @@ def write_project(directory: Path) -> None:
 
 
 @pytest.fixture
-def project(tmp_path: Path, cluster: Any, namespace: str) -> Iterator[Project]:
-    """A project whose stack lies in the test's namespace, destroyed afterwards."""
+def project(tmp_path: Path, cluster: Any, namespace: str) -> Project:
+    """A project whose stack lies in the test's namespace."""
     directory = tmp_path / "project"
     directory.mkdir()
     write_project(directory)
     target = {"kubeconfig": str(cluster.kubeconfig), "context": cluster.context, "identifier": cluster.context}
-    yield Project(directory, target, namespace)
+    return Project(directory, target, namespace)
 
 
 @pytest.fixture
