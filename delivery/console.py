@@ -6,6 +6,7 @@ With `--json` standard output holds one JSON document and nothing else, so progr
 from __future__ import annotations
 
 import json
+import os
 import sys
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -30,18 +31,16 @@ class Console:
 
     def say(self, text: str = "") -> None:
         """Show a line for a person."""
-        with self._lock:
-            click.echo(text, err=self.json)
+        self._echo(text, err=self.json)
 
     def complain(self, text: str) -> None:
         """Show an error."""
-        with self._lock:
-            click.echo(text, err=True)
+        self._echo(text, err=True)
 
     def facts(self, facts: Mapping[str, Any], human: Callable[[], Iterable[str]]) -> None:
         """Show what was found: as JSON where that is wanted, else the lines of `human`."""
         if self.json:
-            click.echo(json.dumps(facts, indent=2, ensure_ascii=False, default=str))
+            self._echo(json.dumps(facts, indent=2, ensure_ascii=False, default=str), err=False)
             return
         for line in human():
             self.say(line)
@@ -58,6 +57,14 @@ class Console:
     def confirm(self, question: str) -> bool:
         """Ask on the terminal; no is the default."""
         return click.confirm(question, default=False, err=True)
+
+    def _echo(self, text: str, *, err: bool) -> None:
+        with self._lock:
+            try:
+                click.echo(text, err=err)
+            except BrokenPipeError:  # nobody reads any more (`| head`); what was begun is finished all the same
+                nowhere = os.open(os.devnull, os.O_WRONLY)
+                os.dup2(nowhere, (sys.stderr if err else sys.stdout).fileno())
 
 
 def table(rows: Iterable[Sequence[str]], header: Sequence[str]) -> list[str]:

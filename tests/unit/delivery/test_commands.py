@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -197,6 +198,17 @@ class TestCommandLine:
         done.explains(1, "ValueError", "--debug")
         assert "secret" not in done.said
         assert "Traceback" in world.run("up", "stage", "--debug").err
+
+    def test_a_reader_who_goes_away_does_not_stop_an_update(
+        self, world: World, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        read, write = os.pipe()
+        os.close(read)
+        with os.fdopen(write, "w", closefd=True) as nobody_reads:
+            monkeypatch.setattr("sys.stdout", nobody_reads)
+            done = world.run("up", "stage", "test")
+        assert done.code == 0, done.said
+        assert sorted(world.engine.asked("up")) == ["stage", "test"]
 
     def test_context_is_refused_for_a_directory_of_ones_own(self, world: World) -> None:
         world.run("up", "stage", "--context", "kind").explains(3, "--context", "slipway:cluster")

@@ -143,6 +143,12 @@ def test_a_mistake_in_one_stack_file_stops_all_of_them(world: World) -> None:
     assert world.engine.asked("up") == []
 
 
+def test_a_service_without_an_image_in_one_stack_stops_all_of_them(world: World) -> None:
+    world.edit("prod", images=None)
+    world.run("up", "--yes").explains(3, "hello", "Pulumi.prod.yaml")
+    assert world.engine.asked("up") == []
+
+
 def test_a_stack_that_stands_on_one_that_is_not_there_is_refused(world: World) -> None:
     world.edit("stage", shared="common")
     world.run("up", "stage").explains(3, "'common'", "Pulumi.stage.yaml")
