@@ -101,14 +101,14 @@ def _row(stack: dict[str, Any]) -> Sequence[str]:
     images = [
         f"{image['name']}:{image['tag'] or ''} {image['release'] or ''}".strip() for image in stack["images"].values()
     ]
-    updated = (stack["last_update"] or "never").replace("T", " ").partition(".")[0]
-    result = stack["result"] or ("unknown" if stack["problem"] else "")
+    absent = "unknown" if stack["problem"] else "never"
+    updated = (stack["last_update"] or absent).replace("T", " ").partition(".")[0]
     return (
         stack["name"],
         stack["kind"],
         stack["cluster"] or "",
         stack["engine"] or "",
         updated,
-        result,
+        stack["result"] or "",
         ", ".join(images),
     )

@@ -133,6 +133,9 @@ class TestStatus:
         world.engine.failures["stack history", "prod"] = (5, "the cluster does not answer.")
         done = world.run("status", "--json")
         assert done.code == 0
+        person = world.run("status").out
+        assert "prod    environment  ours     local   unknown" in person
+        assert "prod: the cluster does not answer." in person
         problems = {stack["name"]: stack["problem"] for stack in done.json["stacks"]}
         assert problems == {"shared": None, "test": None, "stage": None, "prod": "the cluster does not answer."}
 
