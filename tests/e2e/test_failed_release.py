@@ -15,7 +15,7 @@ def test_a_release_that_never_gets_ready_fails_loses_nothing_and_the_next_up_is_
     image = platform.release(broken)
 
     with (
-        platform.edited("stage", images__hello=image, services__hello__progressDeadlineSeconds=12),
+        platform.edited("stage", images__hello=image, services__hello__rollout__progressDeadlineSeconds=12),
         platform.load("stage", "hello", requests=1_000) as load,
     ):
         failed = platform.slipway("up", "stage")
