@@ -20,7 +20,7 @@ from local.engine.output import Redactor
 from local.engine.project import Stack
 from local.engine.providers import Providers
 from local.engine.registration import check_supported, read_object, read_resource, refuse_read
-from local.engine.types import REGISTRY_IMAGE, STACK_REFERENCE
+from local.engine.types import REGISTRY_IMAGE, STACK_REFERENCE, kind_of
 from local.engine.urn import STACK_TYPE, Urn
 from local.engine.values import UNKNOWN, Secret, Tree, decode, encode, has_secret, reveal, secret_strings
 
@@ -138,6 +138,7 @@ class Monitor:
             self._keep(resource)
             id_ = self._providers.add(urn, request.type, decode(request.object))
             return resource_pb2.RegisterResourceResponse(urn=urn, id=id_, object=request.object)
+        kind_of(request.type)  # what is of another provider altogether is told of first
         provider = self._providers.kubernetes(request.provider, urn)
         declared = read_object(request, resource, provider)
         self._keep(declared.resource)
