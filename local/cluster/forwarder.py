@@ -14,6 +14,7 @@ import json
 import os
 import random
 import socket
+import struct
 import sys
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -123,9 +124,16 @@ class _End(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         if self.peer and self.peer.transport:
             if exc:
-                self.peer.transport.abort()
+                _reset(self.peer.transport)
             else:
                 self.peer.transport.close()
+
+
+def _reset(transport: asyncio.Transport) -> None:
+    """Close so that the other side sees an error; `abort` alone ends the stream as if it were complete."""
+    with contextlib.suppress(OSError):  # it is closed by now
+        transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    transport.abort()
 
 
 class _Accepted(_End):
@@ -152,7 +160,7 @@ class _Accepted(_End):
                     lambda: peer, self._forward.address, self._forward.port
                 )
         except OSError:  # TimeoutError is one
-            self.transport.abort()
+            _reset(self.transport)
             return
         self.peer = peer
         if self.transport.is_closing():

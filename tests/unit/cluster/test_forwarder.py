@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import socket
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -24,6 +25,16 @@ class OneNetwork(forwarder.Network):
 
     def listen_on_host(self, port: int) -> socket.socket:
         return forwarder._listen(port)
+
+
+@contextlib.contextmanager
+def forwarding(file: Path) -> Iterator[Forwarder]:
+    forwards = Forwarder(OneNetwork(), file)
+    try:
+        yield forwards
+    finally:
+        for server in forwards._servers.values():
+            server.close()
 
 
 async def said_by(port: int, sent: bytes = b"") -> bytes:
@@ -53,11 +64,11 @@ def test_a_name_keeps_its_port_and_follows_its_target(tmp_path: Path) -> None:
         one, one_port = await serve(saying(b"one "))
         two, two_port = await serve(saying(b"two "))
         async with one, two:
-            forwards = Forwarder(OneNetwork(), tmp_path / "forwards.json")
-            first = await forwards.publish({"web": Forward("127.0.0.1", one_port)})
-            assert await said_by(first["web"], b"request") == b"one request"
-            assert await forwards.publish({"web": Forward("127.0.0.1", two_port)}) == first
-            assert await said_by(first["web"], b"request") == b"two request"
+            with forwarding(tmp_path / "forwards.json") as forwards:
+                first = await forwards.publish({"web": Forward("127.0.0.1", one_port)})
+                assert await said_by(first["web"], b"request") == b"one request"
+                assert await forwards.publish({"web": Forward("127.0.0.1", two_port)}) == first
+                assert await said_by(first["web"], b"request") == b"two request"
 
     asyncio.run(scenario())
 
@@ -67,12 +78,9 @@ def test_ports_are_the_same_after_a_restart_unless_another_program_took_one(tmp_
     targets = {"kept": Forward("127.0.0.1", 9), "taken": Forward("127.0.0.1", 9)}
 
     async def ports() -> dict[str, int]:
-        forwards = Forwarder(OneNetwork(), file)
-        await forwards.restore()
-        published = await forwards.publish(targets)
-        for server in forwards._servers.values():
-            server.close()
-        return published
+        with forwarding(file) as forwards:
+            await forwards.restore()
+            return await forwards.publish(targets)
 
     first = asyncio.run(ports())
     with socket.create_server(("127.0.0.1", first["taken"])):
@@ -91,17 +99,14 @@ def test_a_connection_that_breaks_is_not_mistaken_for_one_that_ended(tmp_path: P
     async def broken(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.write(b"half an ans")
         await writer.drain()
-        writer.transport.get_extra_info("socket").setsockopt(
-            socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0"
-        )  # closing now resets
-        writer.transport.abort()
+        forwarder._reset(writer.transport)
 
     async def scenario() -> None:
         server, port = await serve(broken)
         async with server:
-            forwards = Forwarder(OneNetwork(), tmp_path / "forwards.json")
-            published = await forwards.publish({"web": Forward("127.0.0.1", port)})
-            with pytest.raises(ConnectionResetError):
-                await said_by(published["web"])
+            with forwarding(tmp_path / "forwards.json") as forwards:
+                published = await forwards.publish({"web": Forward("127.0.0.1", port)})
+                with pytest.raises(ConnectionResetError):
+                    await said_by(published["web"])
 
     asyncio.run(scenario())
