@@ -81,21 +81,11 @@ class Factory:
         platform = self.seams.local_platform().find()
         return None if platform is None else self._open(platform)
 
-    def prepare(self, context: str | None = None) -> Workspace:
-        """The stacks, with the local platform made and started if it is meant.
-
-        With `context` the local platform uses another cluster.
-        """
+    def prepare(self) -> Workspace:
+        """The stacks, with the local platform made and started if it is meant."""
         if (directory := self._named_directory()) is not None:
-            if context:
-                raise BadInput(
-                    "--context is for the local platform; the stacks of a configuration directory name their cluster",
-                    where=str(directory),
-                    fix="Leave it out, or set `slipway:cluster` in the stack files",
-                )
             return self._open(TeamPlatform(directory))
-        local = self.seams.local_platform()
-        return self._open(local.prepare(context=context) if context else local.prepare())
+        return self._open(self.seams.local_platform().prepare())
 
     @property
     def cluster_name(self) -> str:

@@ -75,12 +75,6 @@ yes_option = click.option(
     "--yes", "-y", is_flag=True, expose_value=False, callback=_store, help="Do not ask; needed without a terminal."
 )
 
-context_option = click.option(
-    "--context",
-    metavar="NAME",
-    help="Use this context of your kubeconfig for the local platform, not a cluster made here.",
-)
-
 message_option = click.option("--message", "-m", metavar="TEXT", default="", help="Why; kept in the stack's history.")
 EXIT_CODES = """\b
 Exit codes: 0 done, 1 failed, 3 bad input, 4 refused, 5 unreachable,

@@ -30,17 +30,16 @@ Examples:
 
 @click.command(help=_HELP)
 @options.stacks_argument
-@options.context_option
 @options.message_option
 @options.yes_option
 @options.json_option
 @options.common
 @options.pass_factory
-def up(factory: Factory, stacks: tuple[str, ...], context: str | None, message: str) -> None:
+def up(factory: Factory, stacks: tuple[str, ...], message: str) -> None:
     """Update stacks."""
     if (existing := factory.find()) is not None:
         agree_to_update(factory, existing.select(stacks))
-    workspace = factory.prepare(context)
+    workspace = factory.prepare()
     chosen = workspace.select(stacks)
     for stack in chosen:
         # The local platform writes images into its files as it goes; a team's are complete.

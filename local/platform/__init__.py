@@ -6,9 +6,10 @@ generated from the committed files. What is declared, and by which engine, is th
 
 from __future__ import annotations
 
+import contextlib
 import os
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
@@ -73,7 +74,7 @@ class LocalPlatform:
     def find(cls) -> LocalPlatform | None:
         """The platform made before, whether its cluster runs or not, without changing anything; None if never made."""
         configuration = Configuration()
-        return cls(configuration, clusters.find(_cluster_name())) if configuration.exists else None
+        return cls(configuration, clusters.find(cluster_name())) if configuration.exists else None
 
     @property
     def config_dir(self) -> Path:
@@ -105,28 +106,27 @@ class LocalPlatform:
 
     def after(self, stack: str) -> None:
         """Make reachable on this machine what a stack has just brought: its services, or the registry."""
-        cluster = self._running()
-        kube = Kubernetes.connect(kubeconfig=str(cluster.kubeconfig), context=cluster.context)
-        try:
+        with self._connected() as kube:
             registry = kube.get("v1", "Service", _REGISTRY_SERVICE, _REGISTRY_NAMESPACE)
-            targets = {"registry": _address(registry)} if registry else {}
-            for service in kube.list("v1", "Service", stack, labels=_SERVED):
-                targets[f"{stack}/{service['metadata']['name']}"] = _address(service)
-        finally:
-            kube.close()
-        cluster.publish(targets)
+            services_there = kube.list("v1", "Service", stack, labels=_SERVED)
+        targets = {_link(service): _address(service) for service in services_there}
+        if registry is not None:
+            targets[_REGISTRY_SERVICE] = _address(registry)
+        self._running().publish(targets)
         self._configuration.commit(f"Note which engine keeps {stack}")
 
     def links(self) -> dict[str, str]:
         """Where services are reached on this machine, such as `prod/hello`: `http://127.0.0.1:PORT`."""
         if self._cluster is None:
             return {}
+        with self._connected() as kube:
+            there = {_link(service) for service in kube.list("v1", "Service", labels=_SERVED)}
         ports = self._cluster.published()
-        return {name: f"http://127.0.0.1:{port}" for name, port in sorted(ports.items()) if "/" in name}
+        return {name: f"http://127.0.0.1:{port}" for name, port in sorted(ports.items()) if name in there}
 
     def down(self) -> None:
         """End the cluster and remove everything the platform has, its data too."""
-        clusters.down(_cluster_name())
+        clusters.down(cluster_name())
         self._configuration.remove()
 
     def _running(self) -> Cluster:
@@ -134,13 +134,22 @@ class LocalPlatform:
             raise Unreachable("the local cluster does not run", fix="Start it with `slipway cluster up`")
         return self._cluster
 
+    @contextlib.contextmanager
+    def _connected(self) -> Iterator[Kubernetes]:
+        cluster = self._running()
+        with contextlib.closing(
+            Kubernetes.connect(kubeconfig=str(cluster.kubeconfig), context=cluster.context)
+        ) as kube:
+            yield kube
+
     def _reserve_registry_port(self) -> str:
         """The registry's address here, which its clients are configured with before there is a registry."""
-        port = self._running().publish({"registry": (clusters.NODE_ADDRESS, _READ_PORT)})["registry"]
+        port = self._running().publish({_REGISTRY_SERVICE: (clusters.NODE_ADDRESS, _READ_PORT)})[_REGISTRY_SERVICE]
         return f"127.0.0.1:{port}"
 
 
-def _cluster_name() -> str:
+def cluster_name() -> str:
+    """The name of the local platform's cluster: `SLIPWAY_CLUSTER`, or `local`."""
     return os.environ.get("SLIPWAY_CLUSTER") or "local"
 
 
@@ -154,7 +163,11 @@ def _build_services() -> Future[dict[str, BuiltImage]]:
 def _spec(ca: Path) -> ClusterSpec:
     mirror = Mirror(_REGISTRY_HOST, f"https://{clusters.NODE_ADDRESS}:{_READ_PORT}", ca)
     pause = platform_image_names()["pause"]
-    return ClusterSpec(name=_cluster_name(), pause=pause, images=tuple(platform_images()), mirrors=(mirror,))
+    return ClusterSpec(name=cluster_name(), pause=pause, images=tuple(platform_images()), mirrors=(mirror,))
+
+
+def _link(service: JsonObject) -> str:
+    return f"{service['metadata']['namespace']}/{service['metadata']['name']}"
 
 
 def _address(service: JsonObject) -> tuple[str, int]:

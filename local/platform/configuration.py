@@ -96,7 +96,9 @@ class Configuration:
         (self.directory / REGISTRY_CA).write_text(self.authority().pem, encoding="ascii")
         self._write_project()
         for path in sorted(REPOSITORY.glob("Pulumi.*.yaml")):
-            shutil.copy(path, self.directory)
+            # Editors look for the schema beside the file; here it is in the checkout.
+            text = path.read_text(encoding="utf-8").replace("$schema=", f"$schema={REPOSITORY}/")
+            (self.directory / path.name).write_text(text, encoding="utf-8")
             file = StackFile.load(self.directory / path.name)
             file.encryption_salt = salt
             file.set(["cluster"], dict(cluster))

@@ -213,9 +213,6 @@ class TestCommandLine:
         assert done.code == 0, done.said
         assert sorted(world.engine.asked("up")) == ["stage", "test"]
 
-    def test_context_is_refused_for_a_directory_of_ones_own(self, world: World) -> None:
-        world.run("up", "stage", "--context", "kind").explains(3, "--context", "slipway:cluster")
-
     @pytest.mark.parametrize(
         "command",
         [

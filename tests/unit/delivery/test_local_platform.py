@@ -26,8 +26,8 @@ class FakePlatform:
     def find(self) -> FakePlatform | None:
         return self if self.exists else None
 
-    def prepare(self, *, context: str | None = None) -> FakePlatform:
-        self.events.append(f"prepare {context}" if context else "prepare")
+    def prepare(self) -> FakePlatform:
+        self.events.append("prepare")
         self.exists = True
         return self
 
@@ -120,11 +120,6 @@ def test_making_it_asks_nobody_but_changing_its_prod_does(world: World, platform
     platform.exists = False
     assert world.run("up").code == 0
     world.run("up").explains(4, "prod", "--yes")
-
-
-def test_another_cluster_may_be_named_for_it(world: World, platform: FakePlatform) -> None:
-    world.run("up", "stage", "--context", "kind")
-    assert platform.events[0] == "prepare kind"
 
 
 def test_a_failed_update_publishes_nothing(world: World, platform: FakePlatform) -> None:
