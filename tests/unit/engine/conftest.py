@@ -1,4 +1,4 @@
-"""Runs Pulumi programs against the monitor alone, in a forked process each: the SDK keeps one program's state a process."""
+"""Runs Pulumi programs against the monitor alone, each in a forked process: the SDK keeps the state of one program."""
 
 from __future__ import annotations
 
@@ -18,7 +18,6 @@ import pytest
 
 from adapters.errors import BadInput, SlipwayError
 from adapters.passphrase import Passphrase
-from adapters.stackfile import StackFile
 from local.engine.model import Declared
 from local.engine.monitor import Monitor
 from local.engine.output import Display
@@ -112,9 +111,7 @@ def run(stack: Stack) -> Run:
         path = stack.project.directory / "__main__.py"
         path.write_text(PRELUDE + textwrap.dedent(program), encoding="utf-8")
         receiver, sender = multiprocessing.Pipe(duplex=False)
-        process = multiprocessing.get_context("fork").Process(
-            target=_record, args=(sender, Stack(stack.project, "one", StackFile.load(stack.file.path)), dry_run, references)
-        )
+        process = multiprocessing.get_context("fork").Process(target=_record, args=(sender, stack, dry_run, references))
         process.start()
         sender.close()
         recording: Recording = receiver.recv()

@@ -1,0 +1,119 @@
+"""Updates that fail: nothing is lost, every error is told, the next update heals."""
+
+from __future__ import annotations
+
+FIFTY = """
+for i in range(50):
+    config_map(f"m{i}")
+"""
+BROKEN = """
+for i in range(50):
+    config_map(f"m{i}", {"x": "y"} if i != 25 else {"bad key!": "y"})
+"""
+
+
+def test_a_plan_with_an_invalid_object_is_refused_before_anything_is_changed(project, config_map):
+    project.up('config_map("a"); config_map("old")')
+    error = project.fails(
+        'config_map("a", {"x": "2"}); config_map("b", {"bad key!": "x"}); config_map("c", {"no/": ""})'
+    )
+    assert f"ConfigMap {project.namespace}/b" in error.stderr
+    assert f"ConfigMap {project.namespace}/c" in error.stderr  # both errors, in one run
+    assert config_map("a") == {"key": "a"}
+    assert config_map("old") is not None
+
+
+def test_one_of_fifty_fails_in_the_update_and_the_next_one_heals(project, config_map, kube, namespace):
+    """A plan cannot refuse what only the update brings: here a key that is another object's UID with a space."""
+    project.up('config_map("old")')
+    error = project.fails(
+        """
+        first = config_map("first")
+        for i in range(50):
+            config_map(f"m{i}")
+        bad = [config_map(f"bad{i}", {"x": first.metadata.uid.apply(lambda uid: uid)} if i > 1 else
+            first.metadata.uid.apply(lambda uid: {f"bad {uid}": "x"})) for i in range(2)]
+        last = config_map("last", depends_on=bad)
+        """
+    )
+    assert error.code == 1
+    for name in ("bad0", "bad1"):
+        assert f"ConfigMap {namespace}/{name}" in error.stderr
+    lines = {line.split(":")[0].strip(): line for line in error.stderr.splitlines() if ":" in line}
+    assert f"{namespace}/first" in lines["applied"]
+    assert f"{namespace}/bad0" in lines["failed"]
+    assert f"{namespace}/last" in lines["not attempted"]
+    assert config_map("old") is not None  # nothing was pruned
+    assert config_map("last") is None
+    project.up(FIFTY)
+    assert all(config_map(f"m{i}") for i in range(50))
+    left = {obj["metadata"]["name"] for obj in kube.list("v1", "ConfigMap", namespace)} - {"kube-root-ca.crt"}
+    assert left == {f"m{i}" for i in range(50)}
+
+
+def test_two_errors_of_the_update_are_both_kept(project, namespace):
+    error = project.fails(
+        """
+        first = config_map("first")
+        for name in ("one", "two"):
+            config_map(name, first.metadata.uid.apply(lambda uid: {f"bad {uid}": "x"}))
+        """
+    )
+    # The second may have been refused as not attempted, if it came after the first had failed.
+    told = [name for name in ("one", "two") if f"ConfigMap {namespace}/{name}: " in error.stderr]
+    untried = [name for name in ("one", "two") if name not in told]
+    assert told
+    assert all(name in error.stderr.split("not attempted:")[1] for name in untried)
+
+
+def test_a_program_that_raises_changes_nothing_and_is_told_by_its_line(project, config_map):
+    error = project.fails("config_map('a')\nraise ValueError('no such service')")
+    assert error.code == 3
+    assert "ValueError: no such service" in error.stderr
+    assert "__main__.py, line 4" in error.stderr
+    assert "Traceback" not in error.stderr
+    assert config_map("a") is None
+
+
+def test_an_object_declared_twice_is_refused(project, config_map):
+    error = project.fails('config_map("a", urn="one"); config_map("a", urn="two")')
+    assert error.code == 3
+    assert "declared twice" in error.stderr
+    assert config_map("a") is None
+
+
+def test_an_object_that_somebody_else_made_anew_is_not_deleted(project, kube, namespace):
+    project.up('config_map("a"); config_map("b")')
+    kube.delete("v1", "ConfigMap", "a", namespace)
+    kube.create({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "a", "namespace": namespace}})
+    result = project.up('config_map("b")')
+    assert "left alone" in result.stdout
+    assert kube.get("v1", "ConfigMap", "a", namespace) is not None
+
+
+def test_a_field_that_cannot_change_is_a_replacement_and_refused_for_what_serves_traffic(project, kube, namespace):
+    service = """
+    k8s.core.v1.Service("s", metadata=metadata("s"), spec={{"selector": {{"app": "x"}}, "ports": [{{"port": 80}}],
+        "clusterIP": {ip}}}, opts=Opts(provider=provider))
+    """
+    project.up(service.format(ip="None"))
+    uid = kube.get("v1", "Service", "s", namespace)["metadata"]["uid"]
+    error = project.fails(service.format(ip='"None"'))
+    assert error.code == 4
+    assert "not deleted and made anew" in error.stderr
+    assert kube.get("v1", "Service", "s", namespace)["metadata"]["uid"] == uid
+
+
+def test_an_immutable_config_map_is_replaced(project, kube, namespace, config_map):
+    program = """
+    k8s.core.v1.ConfigMap("a", metadata=metadata("a"), data={{"x": "{}"}}, immutable=True, opts=Opts(provider=provider))
+    """
+    project.up(program.format(1))
+    uid = kube.get("v1", "ConfigMap", "a", namespace)["metadata"]["uid"]
+    project.program(program.format(2))
+    preview = project.stack().preview()
+    assert preview.change_summary == {"replace": 1}
+    assert "cannot be changed in place" in preview.stdout
+    project.stack().up()
+    assert config_map("a") == {"x": "2"}
+    assert kube.get("v1", "ConfigMap", "a", namespace)["metadata"]["uid"] != uid
