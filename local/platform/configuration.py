@@ -18,9 +18,10 @@ from adapters.command import run
 from adapters.passphrase import Passphrase
 from adapters.paths import REPOSITORY, state_dir
 from adapters.stackfile import StackFile
-from local.platform.authority import Authority, write_private
+from local.certificates import Authority, save_private
 
 REGISTRY_CA = "registry-ca.pem"
+_AUTHORITY, _REGISTRY = "registry-ca", "registry"
 _PASSWORD_BYTES = 24
 _AUTHOR = ["-c", "user.name=slipway", "-c", "user.email=slipway@localhost", "-c", "commit.gpgsign=false"]
 
@@ -41,7 +42,7 @@ class Configuration:
     @property
     def ca(self) -> Path:
         """The certificate of the authority that clients of the registry trust."""
-        return self._authority_directory / "ca.pem"
+        return self._authority_directory / f"{_AUTHORITY}.crt"
 
     @property
     def env(self) -> Mapping[str, str]:
@@ -53,7 +54,7 @@ class Configuration:
 
     def authority(self) -> Authority:
         """The authority, made when there is none."""
-        return Authority.open(self._authority_directory)
+        return Authority.open(self._authority_directory, _AUTHORITY)
 
     def stack(self, name: str) -> StackFile:
         """A stack's file."""
@@ -89,10 +90,10 @@ class Configuration:
         self, cluster: Mapping[str, str], push: str, registry_names: list[str], images: Mapping[str, str]
     ) -> None:
         passphrase = secrets.token_urlsafe(_PASSWORD_BYTES)
-        write_private(self._passphrase_file, passphrase)
+        save_private(self._passphrase_file, passphrase.encode())
         crypter, salt = Passphrase.create(passphrase)
         credentials = _credentials(crypter)
-        certificate = self.authority().issue(registry_names)
+        certificate = self.authority().issue(_REGISTRY, hosts=registry_names)
         (self.directory / REGISTRY_CA).write_text(self.authority().pem, encoding="ascii")
         self._write_project()
         for path in sorted(REPOSITORY.glob("Pulumi.*.yaml")):
@@ -116,11 +117,12 @@ class Configuration:
     def refresh(self, *, registry_names: list[str]) -> None:
         """What may have changed since: where the program is, and a certificate that ends within a month."""
         self._write_project()
+        (self.directory / REGISTRY_CA).write_text(self.authority().pem, encoding="ascii")
         for stack in self.stacks():
             file = self.stack(stack)
             present = file.get(["registry", "inCluster", "certificate"])
-            if present is not None and not self.authority().still_vouches_for(present):
-                certificate = self.authority().issue(registry_names)
+            if present is not None and not self.authority().vouches_for(present):
+                certificate = self.authority().issue(_REGISTRY, hosts=registry_names)
                 file.set(["registry", "inCluster", "certificate"], certificate.certificate)
                 sealed = {"secure": self.crypter().encrypt(certificate.key)}
                 file.set(["registry", "inCluster", "key"], sealed)
