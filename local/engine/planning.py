@@ -33,6 +33,7 @@ class PlanProcess:
         self._pipe, theirs = multiprocessing.Pipe()
         self._pid = os.fork()
         if self._pid == 0:
+            self._pipe.close()  # or its own copy would keep it from ever seeing the end
             _serve(theirs, stack, config, environ)
         theirs.close()
 
