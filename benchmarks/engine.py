@@ -224,4 +224,4 @@ def _cells(run: Run | None, base: float) -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

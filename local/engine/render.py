@@ -7,8 +7,9 @@ of tags) is another. In the data of a Secret both are in base64, so that the man
 from __future__ import annotations
 
 import base64
+import json
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import yaml
@@ -25,6 +26,7 @@ from local.engine.providers import Providers
 from local.engine.values import HIDDEN, Tree, replace_marked
 
 _UNKNOWN = "computed-by-the-update"
+_JSON_KEYS = (".dockerconfigjson", ".dockercfg")
 _UNSAFE = re.compile(r"[^A-Za-z0-9.-]+")
 
 
@@ -65,17 +67,22 @@ def _shown(tree: Tree) -> JsonObject:
     if tree["kind"] != "Secret":
         manifest: JsonObject = replace_marked(tree, secret=lambda _: HIDDEN, unknown=_UNKNOWN)
         return manifest
-    parts = {"data": _base64(HIDDEN), "stringData": HIDDEN}
-    hidden = {name: _hide(tree[name], marker) for name, marker in parts.items() if tree.get(name) is not None}
+    parts: dict[str, Callable[[str], str]] = {"data": _base64, "stringData": str}
+    hidden = {name: _hide(tree[name], encode) for name, encode in parts.items() if tree.get(name) is not None}
     rest = {name: value for name, value in tree.items() if name not in parts}
     shown: JsonObject = replace_marked(rest, secret=lambda _: HIDDEN, unknown=_UNKNOWN)
     return shown | hidden
 
 
-def _hide(values: Tree, marker: str) -> dict[str, str]:
+def _hide(values: Tree, encode: Callable[[str], str]) -> dict[str, str]:
     """Every value of a Secret is hidden, also one that nobody marked; its keys are part of its shape."""
     inner = values.value if hasattr(values, "value") else values
-    return dict.fromkeys(inner, marker) if isinstance(inner, dict) else {"unknown": marker}
+    return {key: encode(_marker(key)) for key in inner} if isinstance(inner, dict) else {"unknown": encode(HIDDEN)}
+
+
+def _marker(key: str) -> str:
+    """The server wants JSON where a registry's credentials are (k8s.io/kubernetes, ValidateSecret)."""
+    return json.dumps({"secret": HIDDEN}) if key in _JSON_KEYS else HIDDEN
 
 
 def _base64(text: str) -> str:
