@@ -45,6 +45,9 @@ fix: $(VENV)/.installed ## what the linters can mend by themselves
 	@$(BIN)/ruff check --fix .
 	@$(BIN)/ruff format .
 
+schema: $(VENV)/.installed ## schemas/stack.schema.json, made anew from components/settings.py
+	@$(BIN)/python -m components.schema
+
 pins: $(VENV)/.installed ## requirements*.txt, made anew from requirements*.in
 	@$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-emit-find-links --no-header --python-version 3.11 -o requirements.txt requirements.in
 	@$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-emit-find-links --no-header --python-version 3.11 -o requirements-dev.txt requirements.in requirements-dev.in
