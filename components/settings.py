@@ -188,8 +188,7 @@ class EnvironmentSettings(Settings):
                 f"the service {missing[0]} has no image",
                 where=locate(("images",)),
                 allowed="a mapping of services to `name:tag@sha256:…`",
-                fix="Build and push one (`slipway release build`, for the local platform `make up`), or promote one: "
-                f"that writes slipway:images.{missing[0]}",
+                fix=f"Push one and name it in slipway:images.{missing[0]} (for the local platform `make up` does)",
             )
         for service, image in self.images.items():
             if service not in self.services:

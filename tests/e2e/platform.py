@@ -55,6 +55,7 @@ class Platform:
     cluster: Cluster
     kube: Kubernetes
     env: Mapping[str, str]
+    engine: str = "local"
 
     def slipway(self, *args: str, env: Mapping[str, str] | None = None) -> Done:
         """Run one command to its end."""
