@@ -15,7 +15,7 @@ from typing import Any
 from adapters.kubernetes import JsonObject
 from local.engine.model import Identity, Resource
 from local.engine.record import RecordStore
-from local.engine.values import Secret, Tree, has_secret, has_unknown, reveal
+from local.engine.values import UNKNOWN, Secret, Tree, has_secret, has_unknown, reveal
 
 _FORMAT = 1
 _UPDATES_KEPT = 50
@@ -75,7 +75,10 @@ class Journal:
             for resource in resources:
                 if resource.identity is not None:
                     before = self._objects.get(resource.identity)
-                    self._objects[resource.identity] = replace(resource, uid=before.uid if before else None)
+                    manifest = _without_unknown(resource.manifest)
+                    self._objects[resource.identity] = replace(
+                        resource, manifest=manifest, uid=before.uid if before else None
+                    )
         self.save()
 
     def knows(self, identity: Identity) -> bool:
@@ -130,6 +133,13 @@ class Journal:
                 "updates": self.updates,
             }
         )
+
+
+def _without_unknown(tree: Any) -> Any:
+    """What of a manifest is known before the update."""
+    if isinstance(tree, dict):
+        return {name: _without_unknown(value) for name, value in tree.items() if value is not UNKNOWN}
+    return [_without_unknown(value) for value in tree if value is not UNKNOWN] if isinstance(tree, list) else tree
 
 
 def _now() -> str:

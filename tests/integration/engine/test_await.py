@@ -86,7 +86,9 @@ def test_a_deployment_that_never_gets_ready_fails_at_its_deadline_with_events_an
     error = workloads.fails(
         """
         spec = {"replicas": 1, "progressDeadlineSeconds": 5, "strategy": {"rollingUpdate": {"maxUnavailable": 0}}}
-        workload("Deployment", "d", {**spec, **selected("d", KUBECTL, command=["kubectl", "no-such-command"])})
+        broken = {"command": ["kubectl", "no-such-command"]}
+        probe = {"readinessProbe": {"exec": {"command": ["kubectl", "version"]}, "initialDelaySeconds": 1}}
+        workload("Deployment", "d", {**spec, **selected("d", KUBECTL, **broken, **probe)})
         """
     )
     assert error.code == 1

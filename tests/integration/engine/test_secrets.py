@@ -9,10 +9,10 @@ import json
 from pulumi import automation as auto
 
 SECRET = "correct-horse-battery"
-PROGRAM = f"""
+PROGRAM = """
 password = config.require_secret("password")
-made = k8s.core.v1.Secret("s", metadata=metadata("s"), string_data={{"p": password}}, opts=Opts(provider=provider))
-config_map("holder", {{"plain": "seen", "hidden": pulumi.Output.concat("url://", password)}})
+made = k8s.core.v1.Secret("s", metadata=metadata("s"), string_data={"p": password}, opts=Opts(provider=provider))
+config_map("holder", {"plain": "seen", "hidden": pulumi.Output.concat("url://", password)})
 pulumi.export("password", password)
 pulumi.export("data", made.data)
 pulumi.export("plain", "seen")
