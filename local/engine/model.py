@@ -69,7 +69,7 @@ class Resource:
     def to_json(self) -> JsonObject:
         """As JSON, without what is as by default."""
         defaults = {f.name: f.default for f in fields(self)}
-        return {name: value for name, value in asdict(self).items() if value != defaults[name]}
+        return {name: value for name, value in asdict(self).items() if value not in (defaults[name], {})}
 
     @classmethod
     def from_json(cls, data: JsonObject) -> Resource:
