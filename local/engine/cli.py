@@ -60,6 +60,9 @@ COMMANDS: Mapping[tuple[str, ...], Mapping[str, bool]] = {
 }
 """Each command with its own flags; True for those that take a value. The last word of `stack …` may be a name."""
 
+_MEANINGS = {"--client": "inline programs ({})", "--remote": "updates that run elsewhere ({})"}
+"""What a flag stands for where a caller of the Automation API has never seen it."""
+
 PROGRAM_COMMANDS = frozenset({"up", "preview", "refresh", "destroy", "render"})
 """Those that need a process of their own: they run the program, or take long and may be interrupted."""
 
@@ -106,7 +109,7 @@ def parse(args: Sequence[str]) -> CommandLine:
     for flag in flags:
         if flag not in known:
             raise BadInput(
-                f"the local engine does not support {flag}",
+                f"the local engine does not support {_MEANINGS.get(flag, '{}').format(flag)}",
                 where=" ".join(command),
                 allowed=", ".join(sorted(known)),
                 fix="Leave it out, or take the Pulumi CLI for this stack",

@@ -20,6 +20,7 @@ from adapters.passphrase import Passphrase, find_passphrase
 from adapters.stackfile import StackFile
 from local.engine.values import HIDDEN
 
+_NEEDS_CLI = "Take the Pulumi CLI for this stack"
 _STACK_NAME = re.compile(r"[A-Za-z0-9_.-]+")
 
 
@@ -57,6 +58,13 @@ class Project:
                 where=str(path),
                 allowed="a `name`, and `runtime: python`",
             )
+        if not (url := str((data.get("backend") or {}).get("url") or "file://")).startswith("file:"):
+            raise BadInput(
+                f"the local engine keeps no state at {url}",
+                where=f"{path}, backend",
+                allowed="no `backend`: the record of a stack is in its cluster",
+                fix=_NEEDS_CLI,
+            )
         program = (directory / str(data.get("main") or ".")).resolve()
         if not program.exists():
             raise BadInput(f"the program {program} does not exist", where=f"{path}, main")
@@ -83,6 +91,7 @@ class Project:
         if not path.is_file():
             raise StackNotFound(self, name)
         file = StackFile.load(path)
+        _check_supported(path)
         if initialised and not file.encryption_salt:
             raise StackNotFound(self, name)
         return Stack(self, name, file)
@@ -160,6 +169,24 @@ class Stack:
             )
 
 
+def _check_supported(path: Path) -> None:
+    """Raises `BadInput` for what would change what the stack's values are, were it overlooked."""
+    data = _read_yaml(path)
+    provider = str(data.get("secretsprovider") or "passphrase")
+    refused = {
+        f"secrets encrypted by {provider}": provider not in ("passphrase", "default"),
+        "secrets encrypted by a cloud's key": "encryptedkey" in data,
+        "environments of Pulumi ESC": bool(data.get("environment")),
+    }
+    if found := [what for what, there in refused.items() if there]:
+        raise BadInput(
+            f"the local engine does not support {found[0]}",
+            where=str(path),
+            allowed="secrets encrypted by a passphrase",
+            fix=_NEEDS_CLI,
+        )
+
+
 def as_text(value: object) -> str:
     """A value of a stack file as the SDK is given it."""
     if isinstance(value, bool):
@@ -201,6 +228,8 @@ def _read_yaml(path: Path) -> dict[str, Any]:
         ) from None
     except yaml.YAMLError as error:
         raise BadInput(f"the file is no valid YAML: {error}".replace("\n", " "), where=str(path)) from None
+    if data is None:
+        return {}
     if not isinstance(data, dict):
         raise BadInput("this is no Pulumi project", where=str(path), allowed="a mapping with `name` and `runtime`")
     return data

@@ -49,7 +49,7 @@ class FakeKubernetes:
     def get(self, *_):
         return self.live
 
-    def delete(self, *place, uid, propagation):
+    def delete(self, *_, uid, propagation):
         self.deleted.append((uid, propagation))
         self.live = None
 

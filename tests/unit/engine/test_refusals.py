@@ -6,6 +6,7 @@ import pytest
 
 from adapters.errors import BadInput
 from local.engine.cli import COMMANDS, parse
+from local.engine.project import Project
 
 REFUSED = {
     "resources of other providers": 'pulumi.CustomResource("Thing", "t", {}, Opts(), None)',
@@ -67,7 +68,7 @@ def test_yaml_components_are_refused(run):
         ("--target", ["up", "--target", "urn:pulumi:a::b::c::d"]),
         ("--replace", ["up", "--replace", "urn"]),
         ("--exclude", ["up", "--exclude", "urn"]),
-        ("--client", ["up", "--client=127.0.0.1:1"]),
+        ("inline programs", ["up", "--client=127.0.0.1:1"]),
         ("--continue-on-error", ["up", "--continue-on-error"]),
         ("--remote", ["up", "--remote"]),
         ("--plan", ["up", "--plan", "p"]),
@@ -108,3 +109,21 @@ def test_flags_and_words_are_told_apart():
     assert parse(["up", "--event-log=x", "--stack", "one"]).event_log.name == "x"
     with pytest.raises(BadInput, match="no stack is named"):
         _ = parse(["up"]).stack
+
+
+@pytest.mark.parametrize(
+    ("named", "file", "text"),
+    [
+        ("awskms://", "Pulumi.one.yaml", "secretsprovider: awskms://alias/x\nencryptedkey: abc\n"),
+        ("a cloud's key", "Pulumi.one.yaml", "encryptedkey: abc\n"),
+        ("Pulumi ESC", "Pulumi.one.yaml", "environment: [shared]\n"),
+        ("s3://bucket", "Pulumi.yaml", "backend: {url: s3://bucket}\n"),
+        ("nodejs", "Pulumi.yaml", "runtime: nodejs\n"),
+    ],
+)
+def test_configuration_that_needs_the_pulumi_cli_is_refused_by_name(stack, named, file, text):
+    path = stack.project.directory / file
+    lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
+    path.write_text("".join(line for line in lines if not line.startswith(text.split(":")[0])) + text, encoding="utf-8")
+    with pytest.raises(BadInput, match=named):
+        Project.load(stack.project.directory).stack("one")
