@@ -20,10 +20,10 @@ from adapters.paths import REPOSITORY
 from adapters.stackfile import StackFile
 from components.registry import NAMESPACE, READER, WRITER
 from components.storage import PORT
+from local.certificates import Authority
 from local.cluster import Cluster
 from local.engine import Engine
 from local.images import platform_image_names
-from local.platform.authority import Authority
 
 PASSPHRASE = "a passphrase for tests"
 PUSH, PULL = ("ci", "password to push"), ("node", "password to pull")
@@ -58,7 +58,7 @@ class Instances:
 @pytest.fixture(scope="module")
 def registry(cluster: Cluster, kube: Kubernetes, tmp_path_factory: pytest.TempPathFactory) -> Instances:
     directory = tmp_path_factory.mktemp("config")
-    authority = Authority.open(directory / "authority")
+    authority = Authority.open(directory / "authority", "registry-ca")
     write_configuration(directory, authority, cluster)
     options = auto.LocalWorkspaceOptions(pulumi_command=Engine(), env_vars={"PULUMI_CONFIG_PASSPHRASE": PASSPHRASE})
     stack = auto.select_stack("shared", work_dir=str(directory), opts=options)
@@ -73,7 +73,7 @@ def registry(cluster: Cluster, kube: Kubernetes, tmp_path_factory: pytest.TempPa
 def write_configuration(directory: Path, authority: Authority, cluster: Cluster) -> None:
     """The committed stack file with what the local platform adds to it."""
     crypter, salt = Passphrase.create(PASSPHRASE)
-    certificate = authority.issue(["127.0.0.1"])
+    certificate = authority.issue("registry", hosts=["127.0.0.1"])
     project = (REPOSITORY / "Pulumi.yaml").read_text()
     (directory / "Pulumi.yaml").write_text(f"{project}main: {REPOSITORY}\n")
     path = directory / "Pulumi.shared.yaml"
