@@ -6,6 +6,7 @@ one that started it: an update that goes on when its command was killed would be
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 import threading
@@ -27,6 +28,7 @@ from local.engine.teardown import destroy, refresh
 from local.engine.update import Operation, preview, up
 
 _KILLED = 137
+_GARBAGE = 50_000  # new objects before the garbage is looked for: a short life, in which nearly all of them stay
 _SWITCH_S = 0.0005  # a thread whose answer has come waits this long for the one that computes, 5 ms by default
 
 
@@ -96,6 +98,8 @@ def _end_with_parent() -> None:
 
 if __name__ == "__main__":
     sys.setswitchinterval(_SWITCH_S)
+    gc.freeze()
+    gc.set_threshold(_GARBAGE)
     if not sys.stdin.isatty():
         _end_with_parent()
     sys.exit(main(sys.argv[1:]))
