@@ -28,9 +28,11 @@ from pulumi import automation as auto
 from adapters.kubernetes import Kubernetes
 from local import cluster as clusters
 from local.engine import Engine
+from local.engine.readiness import wait_deleted
 from local.images import platform_binary, platform_image_names, platform_images
 
 PROJECT = "bench"
+_DELETED_S = 300.0
 PROGRAM = """
 import pulumi
 import pulumi_kubernetes as k8s
@@ -103,11 +105,12 @@ def _target(arguments: argparse.Namespace) -> Iterator[Target]:
 def _namespace(target: Target) -> Iterator[str]:
     kube = Kubernetes.connect(kubeconfig=target.kubeconfig, context=target.context)
     name = f"bench-{uuid.uuid4().hex[:8]}"
-    kube.create({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}})
+    created = kube.create({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}})
     try:
         yield name
     finally:
         kube.delete("v1", "Namespace", name)
+        wait_deleted(kube, created, _DELETED_S)  # or the server would still be deleting while the next one is measured
         kube.close()
 
 
