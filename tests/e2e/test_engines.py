@@ -28,7 +28,9 @@ def team(request: pytest.FixtureRequest, platform: Platform, tmp_path: Path) -> 
     """A team's configuration directory, kept by one engine, and the name of its one environment."""
     stack = f"with-{request.param}"
     directory = tmp_path / "config"
-    shutil.copytree(platform.config_dir, directory, ignore=shutil.ignore_patterns(".git", ".slipway", "Pulumi.[tp]*.yaml"))
+    shutil.copytree(
+        platform.config_dir, directory, ignore=shutil.ignore_patterns(".git", ".slipway", "Pulumi.[tp]*.yaml")
+    )
     shutil.copy(platform.config_dir / "Pulumi.test.yaml", directory / f"Pulumi.{stack}.yaml")
     env = {"SLIPWAY_CONFIG_DIR": str(directory), "PULUMI_BACKEND_URL": f"file://{tmp_path}"}
     ours = replace(platform, config_dir=directory, env={**platform.env, **env}, engine=request.param)

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
+import dataclasses
 import hashlib
 import ssl
 import uuid
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,6 +23,7 @@ from adapters.paths import REPOSITORY
 from adapters.stackfile import StackFile
 from components.registry import NAMESPACE, READER, WRITER
 from components.storage import PORT
+from local import cluster as clusters
 from local.certificates import Authority
 from local.cluster import Cluster
 from local.engine import Engine
@@ -53,6 +57,25 @@ class Instances:
     def _client(self, instance: str, user: tuple[str, str] | None) -> httpx2.Client:
         base = f"https://{self.addresses[instance]}"
         return httpx2.Client(base_url=base, verify=self.trust, auth=user, trust_env=False)
+
+
+@pytest.fixture(scope="module")
+def cluster(cluster_spec: clusters.ClusterSpec, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    """A cluster of its own: in the session's there may be the platform under test, which has a registry, too."""
+    own = dataclasses.replace(cluster_spec, name=f"{cluster_spec.name}-registry")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SLIPWAY_STATE_DIR", str(tmp_path_factory.mktemp("state")))
+        try:
+            yield clusters.up(own)
+        finally:
+            clusters.down(own.name)
+
+
+@pytest.fixture(scope="module")
+def kube(cluster: Cluster) -> Iterator[Kubernetes]:
+    """A client of that cluster."""
+    with contextlib.closing(Kubernetes.connect(kubeconfig=str(cluster.kubeconfig), context=cluster.context)) as client:
+        yield client
 
 
 @pytest.fixture(scope="module")
