@@ -23,7 +23,7 @@ from local.engine.values import Tree
 from policies.rules import violations
 
 _SKIP_AWAIT = "pulumi.com/skipAwait"
-_ATTEMPTS = 5
+_ATTEMPTS = 20
 _NOT_SETTLED = re.compile(r"status unknown for quota|error looking up service account")
 _SETTLING_S, _PAUSE_S = 30.0, 0.2
 
@@ -90,16 +90,18 @@ class Applier:
 
     def _send_once_settled(self, kube: Kubernetes, resource: Resource) -> JsonObject:
         """Where fields are left to others, nobody may have written the object between our look and our write."""
-        for _ in range(_ATTEMPTS if resource.ignore_changes else 0):
+        if not resource.ignore_changes:
+            return self._apply(kube, resource.manifest)
+        for attempt in range(_ATTEMPTS):
             live = get_live(kube, resource)
             sent = to_send(resource.manifest, resource.ignore_changes, live)
             version = {"resourceVersion": live["metadata"]["resourceVersion"]} if live else {}
             try:
                 return self._apply(kube, sent | {"metadata": sent["metadata"] | version})
             except KubernetesError as error:
-                if error.reason != "Conflict":
+                if error.reason != "Conflict" or attempt == _ATTEMPTS - 1:
                     raise
-        return self._apply(kube, to_send(resource.manifest, resource.ignore_changes, None))
+        raise AssertionError("the last attempt returns or raises")
 
     def _apply(self, kube: Kubernetes, manifest: JsonObject) -> JsonObject:
         """What is refused because controllers are still at work on a new namespace is sent again."""
