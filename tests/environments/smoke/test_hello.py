@@ -1,0 +1,55 @@
+"""Whether hello is up, is what it should be, and can be watched. A few requests; asked after each deployment."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import httpx2
+import pytest
+
+_CONNECTIONS = 20
+"""Each goes to any of the pods: one that still runs another release hardly hides from so many."""
+
+
+def test_it_is_alive(client: httpx2.Client) -> None:
+    answer = client.get("/healthz")
+    assert (answer.status_code, answer.json()) == (200, {"status": "alive"})
+
+
+def test_it_takes_requests(client: httpx2.Client) -> None:
+    answer = client.get("/readyz")
+    assert (answer.status_code, answer.json()) == (200, {"status": "ready"})
+
+
+def test_it_greets(client: httpx2.Client) -> None:
+    answer = client.get("/")
+    assert answer.status_code == 200
+    assert answer.json()["message"].startswith("Hello")
+
+
+def test_every_answer_is_of_the_expected_release(hello: Any) -> None:
+    if hello.release is None:
+        pytest.skip("nobody said which release it should run (--release hello=DIGITS)")
+    seen = set()
+    for _ in range(_CONNECTIONS):
+        with hello.connect() as client:
+            answer = client.get("/version")
+        assert answer.status_code == 200, answer.text
+        seen.add(answer.json()["release"])
+    assert seen == {hello.release}
+
+
+def test_it_knows_where_it_runs(client: httpx2.Client, environment: Any) -> None:
+    if environment.name is None:
+        pytest.skip("nobody said which environment this is (--environment NAME)")
+    version = client.get("/version").json()
+    assert (version["service"], version["environment"]) == ("hello", environment.name)
+
+
+def test_its_metrics_name_the_release(client: httpx2.Client) -> None:
+    release = client.get("/version").json()["release"]
+    answer = client.get("/metrics")
+    assert answer.status_code == 200
+    samples = answer.text.splitlines()
+    assert any(line.startswith("service_info{") and f'release="{release}"' in line for line in samples)
+    assert any(line.startswith("http_requests_total{") for line in samples)
