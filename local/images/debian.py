@@ -18,7 +18,7 @@ from adapters.command import run
 from adapters.errors import MachineUnfit
 from local.images import oci
 
-SUITE = "bookworm"
+SUITE, VERSION = "bookworm", "12"
 RUNTIME_PACKAGES = ("ca-certificates", "libpython3-stdlib", "media-types", "python3-minimal", "tzdata")
 BUILDER_PACKAGES = (*RUNTIME_PACKAGES, "coreutils", "dash", "findutils", "grep", "python3-pip", "sed")
 """What a Dockerfile's build stage stands on: pip, a shell and its usual tools besides."""
@@ -35,6 +35,11 @@ _LEFT_OUT = re.compile(
 )
 _PASSWD = b"root:x:0:0:root:/root:/sbin/nologin\nnonroot:x:65532:65532:nonroot:/:/sbin/nologin\n"
 _GROUP = b"root:x:0:\nnonroot:x:65532:\n"
+# Without it scanners know the packages but not the distribution they are of, and find none of its vulnerabilities.
+_OS_RELEASE = (
+    f'PRETTY_NAME="Debian GNU/Linux {VERSION} ({SUITE})"\nNAME="Debian GNU/Linux"\nID=debian\n'
+    f'VERSION_ID="{VERSION}"\nVERSION="{VERSION} ({SUITE})"\nVERSION_CODENAME={SUITE}\n'
+)
 
 # `$1` is the root. Standard library bytecode is valid by content, so that it has no time in it.
 _HOOK = """
@@ -118,4 +123,5 @@ def _is_wanted(path: str) -> bool:
 def _made(certificates: bytes) -> Iterator[oci.File]:
     yield oci.File("etc/passwd", _PASSWD)
     yield oci.File("etc/group", _GROUP)
+    yield oci.File("etc/os-release", _OS_RELEASE.encode())
     yield oci.File("etc/ssl/certs/ca-certificates.crt", certificates)

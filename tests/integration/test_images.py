@@ -113,6 +113,12 @@ def test_the_image_says_nothing_of_when_or_where_it_was_built(image: BuiltImage,
     assert str(REPOSITORY) not in json.dumps([config, _manifest(unpacked, image)])
 
 
+def test_the_image_says_which_distribution_its_packages_are_of(root: Path) -> None:
+    """Scanners look for vulnerabilities of a distribution; of packages without one they find none."""
+    told = dict(line.split("=", 1) for line in (root / "etc" / "os-release").read_text().splitlines())
+    assert (told["ID"], told["VERSION_ID"]) == ("debian", "12")
+
+
 def test_no_layer_holds_pip_a_shell_or_the_machines_own_sources(root: Path) -> None:
     names = {str(path.relative_to(root)) for path in root.rglob("*")}
     assert not {name for name in names if re.search(r"(^|/)bin/(pip|pip3|sh|dash|apt|apt-get)$", name)}
