@@ -37,7 +37,7 @@ def build(module: Path, packages: Sequence[str], *, ldflags: str = "", tags: str
     binaries = {_binary_name(package): target / _binary_name(package) for package in packages}
     if target.is_dir():
         return binaries
-    with _lock(target):
+    with lock(target):
         if not target.is_dir():
             _require_disk(target.parent)
             with step(f"building {', '.join(binaries)} with {go}"):
@@ -106,8 +106,8 @@ def _binary_name(package: str) -> str:
 
 
 @contextmanager
-def _lock(target: Path) -> Iterator[None]:
-    """Let one process build `target`; a second one waits and then finds it done."""
+def lock(target: Path) -> Iterator[None]:
+    """Let one process make `target`; a second one waits and then finds it done."""
     target.parent.mkdir(parents=True, exist_ok=True)
     handle = os.open(target.with_suffix(".lock"), os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
     try:

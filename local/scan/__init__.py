@@ -1,1 +1,5 @@
-"""The scanners of images, syft and grype, built here from pinned Go modules where PATH has none."""
+"""The scanners of images and dependencies: syft, grype and pip-audit, pinned, where PATH has none."""
+
+from local.scan.programs import grype, pip_audit, syft
+
+__all__ = ["grype", "pip_audit", "syft"]

@@ -115,7 +115,7 @@ def test_the_image_says_nothing_of_when_or_where_it_was_built(image: BuiltImage,
 
 def test_the_image_says_which_distribution_its_packages_are_of(root: Path) -> None:
     """Scanners look for vulnerabilities of a distribution; of packages without one they find none."""
-    told = dict(line.split("=", 1) for line in (root / "etc" / "os-release").read_text().splitlines())
+    told = dict(line.split("=", 1) for line in (root / "etc" / "os-release").read_text().replace('"', "").splitlines())
     assert (told["ID"], told["VERSION_ID"]) == ("debian", "12")
 
 
