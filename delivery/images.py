@@ -25,7 +25,7 @@ def check_images(settings: Settings, file: StackFile, crypter: Callable[[], Pass
     """
     if not isinstance(settings, EnvironmentSettings) or not settings.images:
         return
-    with _registry(settings, file, crypter) as registry:
+    with open_registry(settings, file, crypter) as registry:
         for service, image in settings.images.items():
             digest = registry.digest_of(image.name, image.digest or image.tag or "")
             if digest is None:
@@ -39,7 +39,8 @@ def describe_image(image: Reference) -> dict[str, str | None]:
     return {"name": image.name, "tag": image.tag, "digest": image.digest, "release": release}
 
 
-def _registry(settings: Settings, file: StackFile, crypter: Callable[[], Passphrase]) -> RegistryClient:
+def open_registry(settings: Settings, file: StackFile, crypter: Callable[[], Passphrase]) -> RegistryClient:
+    """The registry that a stack names, as whoever may push there, else as whoever may pull; close it after use."""
     role, username = _user(settings)
     password = None
     if role:

@@ -24,6 +24,10 @@ _STANDS_ON = ("shared",)
 """Configuration keys that name another stack that has to be there first."""
 
 
+class UnknownStack(BadInput):
+    """The engine of a stack has never heard of it."""
+
+
 @dataclass(frozen=True)
 class DeclaredStack:
     """A stack file, read without judging it: also a stack with a mistake in its file has an order and a status."""
@@ -109,6 +113,21 @@ class Workspace:
         """The stack's configuration, checked; reads the file anew, since others may have changed it meanwhile."""
         return Settings.from_file(StackFile.load(self.path(stack)), complete=complete)
 
+    def environment(self, stack: str) -> EnvironmentSettings:
+        """The configuration of a stack that is an environment; raises `BadInput` for any other.
+
+        It is not judged as a whole: an environment is asked about, and mended, also while what it runs is on hold.
+        """
+        self.select([stack])
+        settings = self.settings(stack, complete=False)
+        if not isinstance(settings, EnvironmentSettings):
+            raise BadInput(
+                f"the stack {stack!r} is no environment, so no release runs there",
+                where=str(self.path(stack)),
+                allowed=", ".join(name for name, found in self.stacks.items() if found.kind == "environment"),
+            )
+        return settings
+
     def crypter(self, stack: str) -> Passphrase:
         """Opens the stack's secrets; raises `BadInput` for a wrong passphrase."""
         salt = StackFile.load(self.path(stack)).encryption_salt
@@ -131,7 +150,7 @@ class Workspace:
     def manage(self, stack: str, *, engine: str | None = None, create: bool = False) -> ManagedStack:
         """The stack in the hands of its engine, or of `engine`.
 
-        A stack the engine does not know is made where `create` allows it; else that is a `BadInput`.
+        A stack the engine does not know is made where `create` allows it; else that is an `UnknownStack`.
         """
         engine = engine or self.engine_of(stack)
         env = dict(self.platform.env)
@@ -142,13 +161,22 @@ class Workspace:
         try:
             return ManagedStack(select(stack, workspace))
         except StackNotFoundError:
-            raise BadInput(
+            raise UnknownStack(
                 f"the engine {engine!r} does not know the stack yet",
                 where=str(self.path(stack)),
                 fix=f"Make it with `slipway up {stack}`",
             ) from None
         except CommandError as error:
             raise failure_of(error, stack) from error
+
+    def is_made(self, stack: str) -> bool:
+        """Whether the stack may have objects: its engine is recorded, or knows of some though nobody recorded it."""
+        if self.marker(stack).read() is not None:
+            return True
+        try:
+            return bool(self.manage(stack).resources())
+        except UnknownStack:
+            return False
 
     def render(self, stack: str, out: Path) -> None:
         """Write the stack's manifests below `out`: the local engine's work, also for stacks that were never made."""
