@@ -217,6 +217,11 @@ class Kubernetes:
         path = self.kind("v1", "Pod").path(pod, namespace)
         return self._server.text(f"{path}/log", params=params, where=_named("Pod", pod, namespace))
 
+    def ask_pod(self, namespace: str, pod: str, port: int, path: str) -> str:
+        """What a pod answers to `GET path` on one of its ports, by way of the API server, whoever can reach that."""
+        asked = f"{self.kind('v1', 'Pod').path(f'{pod}:{port}', namespace)}/proxy{path}"
+        return self._server.text(asked, params={}, where=_named("Pod", pod, namespace))
+
     def _discover(self, api_version: str, kind: str) -> ResourceKind:
         with self._discovering:
             known = self._kinds.get(api_version, {})
