@@ -120,11 +120,15 @@ class ManagedStack:
             result = self._stack.destroy(message=message, on_output=on_line, color="never", show_secrets=False)
         return Outcome(_counts(result.summary.resource_changes))
 
-    def protected(self) -> list[str]:
-        """The objects that are protected from deletion."""
+    def resources(self) -> list[Mapping[str, Any]]:
+        """What the engine knows the stack to have, as `pulumi stack export` shows it."""
         with self._translated():
             deployment = self._stack.export_stack().deployment or {}
-        return [_name(r["urn"], "") for r in deployment.get("resources", []) if r.get("protect")]
+        return list(deployment.get("resources") or ())
+
+    def protected(self) -> list[str]:
+        """The objects that are protected from deletion."""
+        return [_name(r["urn"], "") for r in self.resources() if r.get("protect")]
 
     def unprotect(self) -> None:
         """Let everything be deleted; for the Automation API there is no method, it is a command of its own."""

@@ -122,8 +122,14 @@ def test_prod_is_not_changed_without_a_yes(platform: Platform) -> None:
 
 
 def test_what_holds_data_is_not_taken_down_without_its_own_flag(platform: Platform) -> None:
-    done = platform.slipway("down", "shared", "--yes")
-    _assert_explained(done, Refused.exit_code, "--delete-data")
+    done = platform.slipway("down", "prod", "--yes")
+    _assert_explained(done, Refused.exit_code, "Namespace prod", "--delete-data")
+
+
+@pytest.mark.parametrize("flags", [[], ["--delete-data"]])
+def test_the_registry_is_not_taken_from_under_the_environments(platform: Platform, flags: list[str]) -> None:
+    done = platform.slipway("down", "shared", "--yes", *flags)
+    _assert_explained(done, Refused.exit_code, "stage", "`slipway down shared stage test prod --delete-data`")
 
 
 def test_an_unknown_command_and_an_unknown_option_are_refused(platform: Platform) -> None:

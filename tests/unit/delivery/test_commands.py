@@ -101,6 +101,37 @@ class TestDown:
         assert world.run("down", "prod", "--yes", "--delete-data").code == 0
         assert world.engine.calls.index(("state unprotect", "prod")) < world.engine.calls.index(("destroy", "prod"))
 
+    @pytest.mark.parametrize("flags", [[], ["--delete-data"]])
+    def test_what_others_stand_on_is_not_taken_from_under_them(self, world: World, flags: list[str]) -> None:
+        world.run("up", "shared", "test", "stage")
+        done = world.run("down", "shared", "test", "--yes", *flags)
+        command = " ".join(["`slipway down shared stage test", *flags]) + "`"
+        done.explains(4, "what stands on shared", ": stage. ", command)
+        assert world.engine.asked("destroy") == []
+
+    def test_the_command_that_takes_both_down_has_the_flag_that_protected_ones_need(self, world: World) -> None:
+        world.run("up", "shared", "stage")
+        world.engine.protected["shared"] = ["slipway-registry"]
+        world.run("down", "shared", "--yes").explains(4, "`slipway down shared stage --delete-data`")
+
+    def test_what_others_stand_on_goes_together_with_them(self, world: World) -> None:
+        world.run("up", "shared", "stage")
+        assert world.run("down", "shared", "stage", "--yes").code == 0
+        assert world.engine.asked("destroy") == ["stage", "shared"]
+
+    def test_what_nothing_stands_on_any_more_goes_alone(self, world: World) -> None:
+        world.run("up", "shared", "stage")
+        world.run("down", "stage", "--yes")
+        assert world.run("down", "shared", "--yes").code == 0
+
+    def test_an_environment_that_nobody_recorded_the_engine_of_stands_too(self, world: World) -> None:
+        world.engine.protected["prod"] = ["prod"]
+        world.run("down", "shared", "--yes").explains(4, "what stands on shared", ": prod. ")
+
+    def test_an_environment_that_the_engine_does_not_know_does_not_stand(self, world: World) -> None:
+        world.engine.unknown.update(("test", "stage", "prod"))
+        assert world.run("down", "shared", "--yes").code == 0
+
     def test_without_the_flag_nothing_is_unprotected(self, world: World) -> None:
         world.run("down", "test", "--yes")
         assert world.engine.asked("state unprotect") == []
