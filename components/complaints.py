@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Callable, Iterable
 from types import UnionType
-from typing import Any, Union, get_args, get_origin
+from typing import Annotated, Any, Union, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
@@ -74,7 +74,8 @@ def plain_secret(path: KeyPath, locate: Locator) -> BadInput:
 def _one(detail: ErrorDetails, model: type[BaseModel], locate: Locator) -> BadInput:
     path, kind = _path(detail), detail["type"]
     if kind == "extra_forbidden":
-        return no_such_key(path, _keys_at(model, path[:-1]), locate)
+        noun = getattr(_type_at(model, path[:-1]), "NOUN", "configuration key")
+        return no_such_key(path, keys_at(model, path[:-1]) or (), locate, what=noun)
     if kind == "plain_secret":
         return plain_secret(path, locate)
     if kind == "missing":
@@ -108,10 +109,14 @@ def _shown(value: Any) -> str:
     return text if len(text) <= _LONGEST_SHOWN else f"{text[:_LONGEST_SHOWN]}…"
 
 
-def _keys_at(model: type[BaseModel], path: KeyPath) -> list[str]:
-    place = _type_at(model, path)
-    fields = place.model_fields if place else {}
-    return [field.alias or name for name, field in fields.items()]
+def keys_at(model: type[BaseModel], path: KeyPath) -> list[str] | None:
+    """The keys there may be at a key path below `model`; None where any may be, in a mapping of names to values."""
+    place: Any = model
+    for step in path:
+        place = _inside(place, step)
+    if (found := _as_model(place)) is not None:
+        return [field.alias or name for name, field in found.model_fields.items()]
+    return None if any(get_origin(option) is dict for option in _options(place)) else []
 
 
 def _description(model: type[BaseModel], path: KeyPath) -> str:
@@ -150,4 +155,6 @@ def _as_model(place: Any) -> type[BaseModel] | None:
 
 
 def _options(place: Any) -> tuple[Any, ...]:
+    if get_origin(place) is Annotated:
+        place = get_args(place)[0]
     return get_args(place) if isinstance(place, UnionType) or get_origin(place) is Union else (place,)

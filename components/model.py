@@ -14,7 +14,7 @@ from adapters.errors import BadInput
 from adapters.registry import Reference, parse_reference
 from components.secret import Secret
 
-_DIGEST = r"^sha256:[0-9a-f]{64}$"
+DIGEST = r"^sha256:[0-9a-f]{64}$"
 _NAME = r"^[a-z]([-a-z0-9]{0,38}[a-z0-9])?$"
 _QUANTITY = r"^[0-9]+(\.[0-9]+)?(m|k|Ki|M|Mi|G|Gi|T|Ti)?$"
 
@@ -243,6 +243,22 @@ class Ingress(Model):
     annotations: dict[str, str] = Field(default={}, description="Annotations that the ingress controller reads.")
 
 
+class PreDeploy(Model):
+    """A command that has to succeed before the service's pods are replaced, such as a migration."""
+
+    command: Annotated[tuple[str, ...], Field(strict=False, min_length=1)] = Field(
+        description="Program and arguments, run once in the new image, with the service's own env, secrets and config."
+    )
+    deadline_seconds: int = Field(
+        default=300, ge=1, le=86400, description="How long it may take before it has failed; it is not tried again."
+    )
+    reversible: bool = Field(
+        default=True,
+        description="Whether the release before still works after it. If not, nothing rolls back by itself.",
+    )
+    env: dict[VariableName, str] = Field(default={}, description="Further environment variables, in plain text.")
+
+
 class Service(Model):
     """The shape of one service; which image it runs stands in `slipway:images`."""
 
@@ -264,6 +280,9 @@ class Service(Model):
         default=None, description="Runs more pods under load. Default: `replicas` always."
     )
     ingress: Ingress | None = Field(default=None, description="Makes it reachable from outside. Default: it is not.")
+    pre_deploy: PreDeploy | None = Field(
+        default=None, description="A command that promotion runs before it updates the service. Default: none."
+    )
 
     @model_validator(mode="after")
     def _autoscaling_above_replicas(self) -> Self:
@@ -274,7 +293,8 @@ class Service(Model):
     @model_validator(mode="after")
     def _variables_are_ours_or_theirs(self) -> Self:
         twice = self.env.keys() & self.secrets.keys()
-        taken = (self.env.keys() | self.secrets.keys()) & RESERVED_VARIABLES
+        further = self.pre_deploy.env.keys() if self.pre_deploy else set()
+        taken = (self.env.keys() | self.secrets.keys() | further) & RESERVED_VARIABLES
         if twice or taken:
             what = "in env and in secrets" if twice else "set by the platform"
             raise ValueError(f"{', '.join(sorted(twice or taken))} is {what}")
@@ -285,14 +305,6 @@ RESERVED_VARIABLES = frozenset(
     ("SLIPWAY_RELEASE", "SLIPWAY_VERSION", "SLIPWAY_ENVIRONMENT", "PORT", "DRAIN_SECONDS", "GRACE_SECONDS")
 )
 """Environment variables that every service is given by the platform."""
-
-
-class Hold(Model):
-    """A digest that must not run in this environment."""
-
-    digest: str = Field(pattern=_DIGEST, description="Digest of the image, `sha256:…`.")
-    reason: str = Field(min_length=1, description="Why; shown to whoever tries.")
-    author: str = Field(min_length=1, description="Who says so.")
 
 
 def _read_image(value: object) -> object:

@@ -2,13 +2,15 @@
 
 It is read in two places by the same rules: by the program (`from_pulumi`, secrets opened) and by commands before they
 run anything (`from_mapping`, secrets sealed). What a key means, its unit and the reason for its default stand once,
-here and in `components/model.py`: the JSON schema that editors use is made from them (`components/schema.py`).
+here, in `components/model.py` and in `components/delivery_model.py`: the JSON schema that editors use is made from
+them (`components/schema.py`).
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -19,10 +21,19 @@ from pydantic import BaseModel, Field, PrivateAttr, ValidationError, field_valid
 from adapters.errors import BadInput, Refused
 from adapters.stackfile import PROJECT, KeyPath, StackFile
 from components.complaints import Locator, complaint, key_name, no_such_key, plain_secret
+from components.delivery_model import (
+    MAY_DIFFER,
+    Freeze,
+    GateEntry,
+    Hold,
+    MayDiffer,
+    ScanRules,
+    Signers,
+    check_keys_differ,
+)
 from components.model import (
     Cluster,
     EnvironmentRules,
-    Hold,
     Image,
     Model,
     Name,
@@ -92,10 +103,13 @@ class Settings(Model):
     @classmethod
     def from_file(cls, file: StackFile, *, complete: bool = True) -> SharedSettings | EnvironmentSettings:
         """Read a stack file; see `from_mapping`."""
-        stack = file.path.name.removeprefix("Pulumi.").removesuffix(".yaml")
-        return cls.from_mapping(
-            file.config, stack=stack, directory=file.path.parent, locate=_locator(file), complete=complete
+        directory, locate = file.path.parent, _locator(file)
+        settings = cls.from_mapping(
+            file.config, stack=_stack_of(file.path), directory=directory, locate=locate, complete=complete
         )
+        if isinstance(settings, EnvironmentSettings):
+            settings.require_gates(map(_stack_of, directory.glob("Pulumi.*.yaml")), locate)
+        return settings
 
     @classmethod
     def from_pulumi(cls) -> SharedSettings | EnvironmentSettings:
@@ -162,6 +176,19 @@ class EnvironmentSettings(Settings):
     holds: Annotated[tuple[Hold, ...], Field(strict=False)] = Field(
         default=(), description="Images that must not run here. Every engine and command refuses them."
     )
+    signers: Signers = Field(default={}, description="Whose signatures count here and for what, by name.")
+    gates: Annotated[tuple[GateEntry, ...], Field(strict=False)] = Field(
+        default=(), description="What a release must carry before it may enter. Default: nothing."
+    )
+    may_differ: MayDiffer = Field(
+        default=MAY_DIFFER,
+        description="Where another environment may differ and still be close to this one: paths within a service "
+        "(`replicas`, `ingress.host`, `env.LOG_LEVEL`), or of `environment` (`environment.quota`).",
+    )
+    freeze: Freeze | None = Field(
+        default=None, description="For a time nothing but a rollback changes it. Default: it is not frozen."
+    )
+    scan: ScanRules = Field(default_factory=ScanRules, description="What a scan of an image lets pass.")
 
     def stands_on(self) -> tuple[str, ...]:
         """The stacks that must be up before this one."""
@@ -179,6 +206,28 @@ class EnvironmentSettings(Settings):
                 where=(locate or key_name)(("images", service)),
                 fix="Name another image, or take the hold away with `slipway unhold`",
             )
+
+    def check_freeze(self, now: datetime) -> None:
+        """Raises `Refused` while the environment is frozen; for everything that changes it but a rollback."""
+        if self.freeze and self.freeze.is_on(now):
+            raise Refused(
+                f"{self.stack} is frozen until {self.freeze.until:%Y-%m-%d %H:%M} UTC: {self.freeze.reason} "
+                f"({self.freeze.author})",
+                fix=f"Wait, or end it with `slipway unfreeze {self.stack}`; `slipway rollback {self.stack}` works "
+                "all the same",
+            )
+
+    def require_gates(self, stacks: Iterable[str], locate: Locator | None = None) -> None:
+        """Raises `BadInput` for a gate that asks about a stack that is not among `stacks`, or about this one."""
+        others = sorted({*stacks} - {self.stack})
+        for index, gate in enumerate(self.gates):
+            if gate.needs is not None and gate.needs not in others:
+                raise BadInput(
+                    f"the gate asks about {'this very stack' if gate.needs == self.stack else 'a stack'}, "
+                    f"{gate.needs!r}" + ("" if gate.needs == self.stack else ", that is not there"),
+                    where=(locate or key_name)(("gates", index, gate.name)),
+                    allowed=", ".join(others) or "none, since there is no other stack",
+                )
 
     def require_complete(self, locate: Locator | None = None) -> None:
         """Raises `BadInput` for a service without a digest, or an image without a service; `Refused` for a held one."""
@@ -202,6 +251,11 @@ class EnvironmentSettings(Settings):
                     allowed="`name:tag@sha256:…`; a bare tag only where slipway:environment.mayNameTags is true (test)",
                     fix="Promote a release: it writes the digest that was verified",
                 )
+
+    @field_validator("signers")
+    @classmethod
+    def _keys_differ(cls, signers: Signers) -> Signers:
+        return check_keys_differ(signers)
 
     @field_validator("registry")
     @classmethod
@@ -242,6 +296,10 @@ def _read(
     if complete:
         settings.require_complete(locate)
     return settings
+
+
+def _stack_of(path: Path) -> str:
+    return path.name.removeprefix("Pulumi.").removesuffix(".yaml")
 
 
 def _own_values(config: Mapping[str, Any], locate: Locator) -> dict[str, Any]:
