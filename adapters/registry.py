@@ -1,11 +1,13 @@
-"""Asks an OCI registry (https://github.com/opencontainers/distribution-spec) what it has; reads image references."""
+"""Reads from and writes to an OCI registry (https://github.com/opencontainers/distribution-spec); reads references."""
 
 from __future__ import annotations
 
+import hashlib
+import json
 import re
 import ssl
 import threading
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
 from dataclasses import dataclass
 from types import TracebackType
 from typing import NoReturn
@@ -13,17 +15,21 @@ from urllib.parse import urljoin
 
 import httpx2
 
-from adapters.errors import BadInput, Unreachable
+from adapters.errors import BadInput, Refused, Unreachable
 
+_INDEX = "application/vnd.oci.image.index.v1+json"
+_IMAGE = "application/vnd.oci.image.manifest.v1+json"
 _MANIFESTS = ", ".join(
     (
-        "application/vnd.oci.image.index.v1+json",
-        "application/vnd.oci.image.manifest.v1+json",
+        _INDEX,
+        _IMAGE,
         "application/vnd.docker.distribution.manifest.list.v2+json",
         "application/vnd.docker.distribution.manifest.v2+json",
     )
 )
 _CONNECT_S, _READ_S = 10.0, 30.0
+_LARGEST_MANIFEST = 4 << 20
+"""Bytes; what registries take at most (distribution-spec, "Pushing Manifests")."""
 
 # https://github.com/distribution/reference/blob/main/regexp.go
 _DOMAIN_PART = r"[a-zA-Z0-9](?:[a-zA-Z0-9-]*[a-zA-Z0-9])?"
@@ -35,6 +41,9 @@ _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 _LONGEST_NAME = 255
 
 _CHALLENGE = re.compile(r'(\w+)="([^"]*)"')
+_OF_REPOSITORY = re.compile(r"/v2/(.+)/(?:manifests|blobs|tags)/.*")
+_READING = ("GET", "HEAD")
+_ALLOW_DELETES = "Let it delete (distribution: `storage.delete.enabled: true`), or remove it by the registry's own ways"
 
 
 @dataclass(frozen=True)
@@ -143,13 +152,82 @@ class RegistryClient:
             path = urljoin(str(response.url), onward) if onward else None
         return tags
 
+    def manifest(self, repository: str, tag_or_digest: str) -> bytes | None:
+        """A manifest's bytes, None if there is none; of a digest asked for, the bytes are those it names."""
+        response = self._ask("GET", f"{self._repository(repository)}/manifests/{tag_or_digest}", _MANIFESTS)
+        if response.status_code == httpx2.codes.NOT_FOUND:
+            return None
+        named = response.headers.get("Docker-Content-Digest") or digest_of(response.content)
+        wanted = tag_or_digest if _DIGEST.fullmatch(tag_or_digest) else named
+        return self._checked(response.content, wanted, f"{repository} {tag_or_digest}")
+
+    def blob(self, repository: str, digest: str) -> bytes:
+        """A blob's bytes, which are those its digest names; raises `BadInput` if the repository has no such blob."""
+        response = self._ask("GET", f"{self._repository(repository)}/blobs/{digest}", "*/*")
+        if response.status_code == httpx2.codes.NOT_FOUND:
+            raise BadInput(f"the repository {repository} has no blob {digest}", where=self._address)
+        return self._checked(response.content, digest, f"{repository} {digest}")
+
+    def put_manifest(self, repository: str, reference: str, content: bytes, media_type: str) -> str:
+        """Store a manifest under a tag or its own digest, and return its digest; what it names must be there."""
+        if len(content) > _LARGEST_MANIFEST:
+            raise BadInput(f"a manifest of {len(content)} bytes is too large", allowed=f"{_LARGEST_MANIFEST} bytes")
+        path = f"{self._repository(repository)}/manifests/{reference}"
+        self._write("PUT", path, content, {"Content-Type": media_type})
+        return digest_of(content)
+
+    def put_blob(self, repository: str, content: bytes) -> str:
+        """Store a blob, unless the repository has it, and return its digest."""
+        digest = digest_of(content)
+        blobs = f"{self._repository(repository)}/blobs"
+        if self._ask("HEAD", f"{blobs}/{digest}", "*/*").status_code != httpx2.codes.NOT_FOUND:
+            return digest
+        begun = self._write("POST", f"{blobs}/uploads/")
+        if "Location" not in begun.headers:
+            raise Unreachable("the registry does not say where to upload to", where=self._address)
+        upload = httpx2.URL(urljoin(str(begun.url), begun.headers["Location"])).copy_merge_params({"digest": digest})
+        self._write("PUT", str(upload), content, {"Content-Type": "application/octet-stream"})
+        return digest
+
+    def delete_manifest(self, repository: str, digest: str) -> None:
+        """Remove a manifest with every tag that names it; nothing to do if it is gone.
+
+        Raises `Refused` where the registry does not delete, or does not let these credentials.
+        """
+        self._write("DELETE", f"{self._repository(repository)}/manifests/{digest}")
+
+    def copy_tag(self, repository: str, digest: str, tag: str) -> None:
+        """Let `tag` name the manifest `digest` of the same repository; raises `BadInput` if that is not there."""
+        content = self.manifest(repository, digest)
+        if content is None:
+            raise BadInput(f"the repository {repository} has no manifest {digest}", where=self._address)
+        self.put_manifest(repository, tag, content, _media_type(content))
+
     def _repository(self, repository: str) -> str:
         return "/v2/" + "/".join(part for part in (self._prefix, repository) if part)
 
-    def _ask(self, method: str, path: str, accept: str) -> httpx2.Response:
+    def _checked(self, content: bytes, digest: str, asked: str) -> bytes:
+        if digest_of(content) != digest:
+            raise Unreachable(f"the registry's answer to {asked} is not what the digest names", where=self._address)
+        return content
+
+    def _write(
+        self, method: str, path: str, content: bytes = b"", headers: Mapping[str, str] | None = None
+    ) -> httpx2.Response:
+        """The answer of a success; a deletion of what is not there is one too."""
+        response = self._ask(method, path, "application/json", content, headers)
+        if response.status_code == httpx2.codes.NOT_FOUND and method != "DELETE":
+            raise Unreachable(f"the registry has no place for {_of(path)}{_said(response)}", where=self._address)
+        return response
+
+    def _ask(
+        self, method: str, path: str, accept: str, content: bytes = b"", headers: Mapping[str, str] | None = None
+    ) -> httpx2.Response:
         """The answer, which is a success or `404`."""
         try:
-            response = self._client.request(method, path, headers={"Accept": accept})
+            response = self._client.request(
+                method, path, headers={"Accept": accept, **(headers or {})}, content=content or None
+            )
         except httpx2.RequestError as error:
             raise Unreachable(
                 f"the registry does not answer ({error or 'no answer in time'})",
@@ -157,14 +235,23 @@ class RegistryClient:
                 fix="Start it, or correct the address in `slipway:registry`",
             ) from None
         if response.status_code in (httpx2.codes.UNAUTHORIZED, httpx2.codes.FORBIDDEN):
-            self._refuse(response)
+            self._refuse(response, method)
+        if response.status_code == httpx2.codes.METHOD_NOT_ALLOWED and method not in _READING:
+            raise Refused(
+                f"the registry does not let anybody {_verb(method)} {_of(path)} ({response.status_code})",
+                where=self._address,
+                fix=_ALLOW_DELETES if method == "DELETE" else "Push to an instance that is not read-only",
+            )
         if response.is_error and response.status_code != httpx2.codes.NOT_FOUND:
-            raise Unreachable(f"the registry answers with {response.status_code} to {path}", where=self._address)
+            said = "" if method in _READING else _said(response)
+            raise Unreachable(
+                f"the registry answers with {response.status_code} to {_of(path)}{said}", where=self._address
+            )
         return response
 
-    def _refuse(self, response: httpx2.Response) -> NoReturn:
+    def _refuse(self, response: httpx2.Response, method: str) -> NoReturn:
         raise BadInput(
-            f"the registry does not let us read {response.url.path} ({response.status_code})",
+            f"the registry does not let us {_verb(method)} {response.url.path} ({response.status_code})",
             where=self._address,
             fix="Correct the user name and password in `slipway:registryCredentials`, or their rights",
         )
@@ -181,13 +268,13 @@ class _RegistryAuth(httpx2.Auth):
 
     def __init__(self, username: str | None, password: str | None) -> None:
         self._basic = httpx2.BasicAuth(username, password or "") if username else None
-        self._tokens: dict[str, str] = {}  # by repository
+        self._tokens: dict[tuple[str, str], str] = {}  # by repository and what is done there
         self._lock = threading.Lock()
 
     def auth_flow(self, request: httpx2.Request) -> Generator[httpx2.Request, httpx2.Response, None]:
-        repository = _repository_of(request.url.path)
+        use = (_repository_of(request.url.path), _verb(request.method))
         with self._lock:
-            token = self._tokens.get(repository)
+            token = self._tokens.get(use)
         if token:
             request.headers["Authorization"] = f"Bearer {token}"
         response = yield request
@@ -200,7 +287,7 @@ class _RegistryAuth(httpx2.Auth):
             answer = yield self._token_request(challenge)
             if token := _token_of(answer):
                 with self._lock:
-                    self._tokens[repository] = token
+                    self._tokens[use] = token
                 request.headers["Authorization"] = f"Bearer {token}"
             yield request  # also without a token: the answer must be the registry's and not the issuer's
 
@@ -220,8 +307,42 @@ def _token_of(answer: httpx2.Response) -> str | None:
         return None
 
 
+def digest_of(content: bytes) -> str:
+    """How a registry calls these bytes: `sha256:<64 hex digits>`."""
+    return f"sha256:{hashlib.sha256(content).hexdigest()}"
+
+
 def _repository_of(path: str) -> str:
-    return path.removeprefix("/v2/").rpartition("/manifests/")[0] or path.removeprefix("/v2/").rpartition("/tags/")[0]
+    found = _OF_REPOSITORY.fullmatch(path)
+    return found[1] if found else ""
+
+
+def _verb(method: str) -> str:
+    return "read" if method in _READING else "delete" if method == "DELETE" else "write"
+
+
+def _of(path: str) -> str:
+    """A path without what stands behind `?`: the state of an upload, long and of no use to a person."""
+    return path.partition("?")[0]
+
+
+def _said(response: httpx2.Response) -> str:
+    """What a registry says is wrong, for its reader: `: <message> (<code>); …`."""
+    try:
+        errors = response.json()["errors"]
+        said = "; ".join(f"{error.get('message', '')} ({error['code']})".strip() for error in errors)
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return ""
+    return f": {said}" if said else ""
+
+
+def _media_type(manifest: bytes) -> str:
+    """What a manifest says it is; OCI's, where it need not say so, is told from an index by its entries."""
+    try:
+        parsed = json.loads(manifest)
+        return str(parsed.get("mediaType") or (_INDEX if "manifests" in parsed else _IMAGE))
+    except (ValueError, AttributeError):
+        raise BadInput("what the registry holds there is no manifest") from None
 
 
 def _is_here(host: str) -> bool:
