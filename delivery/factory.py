@@ -11,6 +11,7 @@ from typing import Any
 from pulumi.automation import PulumiCommand
 
 from adapters.errors import BadInput
+from adapters.paths import REPOSITORY
 from delivery.console import Console
 from delivery.engines import pulumi_command
 from delivery.platform import Platform, TeamPlatform
@@ -80,6 +81,10 @@ class Factory:
             return self._open(TeamPlatform(directory))
         platform = self.seams.local_platform().find()
         return None if platform is None else self._open(platform)
+
+    def committed(self) -> Workspace:
+        """The stacks a local platform will have once it is made: those of this checkout. Only to be looked at."""
+        return self._open(TeamPlatform(REPOSITORY))
 
     def prepare(self) -> Workspace:
         """The stacks, with the local platform made and started if it is meant."""

@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 import click
 
+from adapters.errors import Refused
 from delivery import options
 from delivery.agreement import agree_to_update
 from delivery.change import Changer
 from delivery.console import table
 from delivery.factory import Factory
 from delivery.updates import Results, run
+from delivery.workspace import Workspace
 
 _HELP = f"""Bring stacks to what their files declare.
 
 Without STACK: all of them, in the order in which they stand on each other. Without a configuration directory the local
 platform is meant: it is made and started first, and its links are printed. Each image of an environment must be in the
-registry before the environment is updated. Updating prod, or an environment that is protected, asks first.
+registry before the environment is updated. On the local platform what a stack stands on has to be there, or be named
+with it. Updating prod, or an environment that is protected, asks first.
 
 \b
 Examples:
@@ -37,7 +40,10 @@ Examples:
 @options.pass_factory
 def up(factory: Factory, stacks: tuple[str, ...], message: str) -> None:
     """Update stacks."""
-    if (existing := factory.find()) is not None:
+    existing = factory.find()
+    if factory.is_local:
+        _refuse_what_has_no_ground(existing or factory.committed(), stacks, is_new=existing is None)
+    if existing is not None:
         agree_to_update(factory, existing.select(stacks))
     workspace = factory.prepare()
     chosen = workspace.select(stacks)
@@ -51,6 +57,24 @@ def up(factory: Factory, stacks: tuple[str, ...], message: str) -> None:
     facts = results.to_json() | {"links": [{"name": name, "url": url} for name, url in links.items()]}
     factory.console.facts(facts, lambda: _closing(results, links))
     results.raise_errors()
+
+
+def _refuse_what_has_no_ground(workspace: Workspace, names: Sequence[str], *, is_new: bool) -> None:
+    """Images of the local platform go into its own registry, so the stack with the registry has to be there first.
+
+    A team's registry may be run elsewhere, with nothing in its `shared` stack; whether it answers is checked anyway.
+    """
+    chosen = workspace.select(names)
+    there = {stack.name for stack in chosen}
+    there |= {name for name in workspace.stacks if not is_new and workspace.marker(name).read() is not None}
+    if needed := {name for stack in chosen for name in stack.stands_on} - there:
+        wanting = [stack.name for stack in chosen if needed.intersection(stack.stands_on)]
+        together = [name for name in workspace.stacks if name in needed or name in names]
+        raise Refused(
+            f"{', '.join(wanting)} cannot stand without {', '.join(sorted(needed))}, which was never brought up, "
+            "so nothing was changed",
+            fix=f"Bring them up together: `slipway up {' '.join(together)}`",
+        )
 
 
 def _closing(results: Results, links: Mapping[str, str]) -> Iterator[str]:

@@ -21,6 +21,7 @@ _UNREACHED = (
     "i/o timeout",
     "certificate",
     "connection reset",
+    ": eof",  # a forwarded port with nothing behind it
     "tls:",
     "no route",
 )
@@ -76,5 +77,9 @@ def _explained(error: CommandFailed, target: str) -> SlipwayError:
             "the registry refuses these credentials", where=target, fix="Check the push user and password of this stack"
         )
     if any(text in output for text in _UNREACHED):
-        return Unreachable(f"the registry does not answer as expected: {last[0]}", where=target)
+        return Unreachable(
+            f"the registry does not answer as expected: {last[0]}",
+            where=target,
+            fix="See with `slipway status` whether the stack it belongs to was brought up",
+        )
     return error

@@ -14,6 +14,7 @@ import socket
 import ssl
 import subprocess
 import tarfile
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -271,6 +272,14 @@ def test_a_registry_that_is_not_there_is_named(image: BuiltImage, registry: Regi
         push(image, f"{host}/hello", ["v1"], username=USER, password=PASSWORD, ca=registry.ca)
 
 
+def test_a_port_with_no_registry_behind_it_is_named(image: BuiltImage, registry: Registry) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        threading.Thread(target=_hang_up_on_everybody, args=(listener,), daemon=True).start()
+        host = f"127.0.0.1:{listener.getsockname()[1]}"
+        with pytest.raises(Unreachable, match=f"{re.escape(host)}.*slipway status"):
+            push(image, f"{host}/hello", ["v1"], username=USER, password=PASSWORD, ca=registry.ca)
+
+
 def test_credentials_are_never_an_argument(image: BuiltImage, registry: Registry, tmp_path: Path) -> None:
     """A `skopeo` that writes down how it was called, then calls the real one."""
     calls = tmp_path / "calls"
@@ -282,6 +291,14 @@ def test_credentials_are_never_an_argument(image: BuiltImage, registry: Registry
         push(image, f"{registry.host}/hello", ["again"], username=USER, password=PASSWORD, ca=registry.ca)
     assert "copy" in calls.read_text()
     assert PASSWORD not in calls.read_text()
+
+
+def _hang_up_on_everybody(listener: socket.socket) -> None:
+    with contextlib.suppress(OSError):  # it was closed
+        while True:
+            connection, _ = listener.accept()
+            with connection:
+                connection.recv(65536)  # what is left unread would make it a reset
 
 
 def _service(folder: Path, *lines: str) -> Path:

@@ -61,6 +61,11 @@ class FakeEngine(PulumiCommand):
         self.unknown: set[str] = set()
         self._lock = threading.Lock()
 
+    def forget(self) -> None:
+        """What it was asked for so far."""
+        for recorded in (self.calls, self.arguments, self.environments):
+            recorded.clear()
+
     def asked(self, command: str) -> list[str]:
         """The stacks a command was run for, in order."""
         return [stack for name, stack in self.calls if name == command]

@@ -73,6 +73,8 @@ class FakeClusters:
 @pytest.fixture
 def platform(world: World) -> FakePlatform:
     platform = FakePlatform(world.directory, env={"PULUMI_CONFIG_PASSPHRASE_FILE": "/where"})
+    world.run("up", "shared")
+    world.engine.forget()
     del world.environ["SLIPWAY_CONFIG_DIR"]
     world.seams["local_platform"] = lambda: platform
     return platform
@@ -120,6 +122,29 @@ def test_making_it_asks_nobody_but_changing_its_prod_does(world: World, platform
     platform.exists = False
     assert world.run("up").code == 0
     world.run("up").explains(4, "prod", "--yes")
+
+
+@pytest.mark.parametrize("exists", [True, False])
+def test_what_stands_on_a_stack_that_was_never_brought_up_is_refused_before_anything_is_made(
+    world: World, platform: FakePlatform, exists: bool
+) -> None:
+    platform.exists = exists
+    world.marker("shared").unlink()
+    done = world.run("up", "stage", "prod", "--yes")
+    done.explains(4, "stage, prod cannot stand without shared", "`slipway up shared stage prod`")
+    assert (platform.events, world.engine.calls) == ([], [])
+
+
+def test_an_unknown_stack_is_refused_before_the_platform_is_made(world: World, platform: FakePlatform) -> None:
+    platform.exists = False
+    world.run("up", "staging").explains(3, "'staging'", "stage")
+    assert platform.events == []
+
+
+def test_it_is_made_for_the_stacks_that_are_named_with_what_they_stand_on(world: World, platform: FakePlatform) -> None:
+    platform.exists = False
+    assert world.run("up", "shared", "prod", "--yes").code == 0
+    assert world.engine.asked("up") == ["shared", "prod"]
 
 
 def test_a_failed_update_publishes_nothing(world: World, platform: FakePlatform) -> None:
