@@ -201,7 +201,7 @@ class RegistryClient:
         content = self.manifest(repository, digest)
         if content is None:
             raise BadInput(f"the repository {repository} has no manifest {digest}", where=self._address)
-        self.put_manifest(repository, tag, content, _media_type(content))
+        self.put_manifest(repository, tag, content, media_type_of(content))
 
     def _repository(self, repository: str) -> str:
         return "/v2/" + "/".join(part for part in (self._prefix, repository) if part)
@@ -336,7 +336,7 @@ def _said(response: httpx2.Response) -> str:
     return f": {said}" if said else ""
 
 
-def _media_type(manifest: bytes) -> str:
+def media_type_of(manifest: bytes) -> str:
     """What a manifest says it is; OCI's, where it need not say so, is told from an index by its entries."""
     try:
         parsed = json.loads(manifest)
