@@ -22,6 +22,9 @@ from components.storage import CLAIM, CONFIG_FILE, CONFIG_PATH, STORAGE_PATH, to
 _NAME = "registry-collection"
 _DEADLINE_S = 3600
 _PODS_GONE = "120s"
+_FOLDERS = ("docker/registry/v2/repositories", "docker/registry/v2/blobs")
+"""Where distribution keeps what it is given, made by the first push; collecting fails without. The kubelet makes the
+folder of a mount when it is missing, and there is no shell that could."""
 
 
 @dataclass(frozen=True)
@@ -155,6 +158,10 @@ class GarbageCollection(pulumi.ComponentResource):
                         security_context=pods.container_security(),
                         volume_mounts=[
                             volume_mount("storage", STORAGE_PATH, read_only=False),
+                            *(
+                                volume_mount("storage", f"{STORAGE_PATH}/{folder}", read_only=False, sub_path=folder)
+                                for folder in _FOLDERS
+                            ),
                             volume_mount("config", CONFIG_PATH),
                         ],
                     )

@@ -32,6 +32,8 @@ def volume(name: str, *, claim: str | None = None, config_map: str | None = None
     )
 
 
-def volume_mount(name: str, path: str, *, read_only: bool = True) -> k8s.core.v1.VolumeMountArgs:
-    """Where a container sees a volume; not writable unless it has to be."""
-    return k8s.core.v1.VolumeMountArgs(name=name, mount_path=path, read_only=read_only)
+def volume_mount(
+    name: str, path: str, *, read_only: bool = True, sub_path: str | None = None
+) -> k8s.core.v1.VolumeMountArgs:
+    """Where a container sees a volume, or the folder `sub_path` of it; not writable unless it has to be."""
+    return k8s.core.v1.VolumeMountArgs(name=name, mount_path=path, sub_path=sub_path, read_only=read_only)
