@@ -10,34 +10,19 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any, Protocol
+from typing import Any
 
 from adapters.registry import RegistryClient
 from delivery.releases.artifact import REPOSITORY
 from delivery.releases.proof import Kind, Piece, Tag
 from delivery.releases.signing import Signer
+from delivery.releases.store import ReleaseStore
 
 SUCCEEDED, FAILED, RESTORED = "succeeded", "failed", "restored"
 BOOTSTRAP = "bootstrap"
 
 _KINDS = frozenset((Kind.DEPLOYMENT, Kind.ROLLBACK))
 _AT_ONCE = 8
-
-
-class Store(Protocol):
-    """What of a release store is needed here."""
-
-    def proof(self, subject_repository: str, subject_digest: str) -> list[Piece]: ...  # noqa: D102
-
-    def attach(  # noqa: D102
-        self,
-        subject_repository: str,
-        subject_digest: str,
-        kind: Kind,
-        predicate: Mapping[str, Any],
-        signer: Signer,
-        blobs: Mapping[str, bytes] | None = None,
-    ) -> Piece: ...
 
 
 @dataclass(frozen=True)
@@ -114,7 +99,7 @@ class Known:
         return any(piece.kind is Kind.BOOTSTRAP and piece.counts for piece in self.proof.get(release, ()))
 
 
-def read_records(store: Store, registry: RegistryClient, stack: str, *, also: Iterable[str] = ()) -> Known:
+def read_records(store: ReleaseStore, registry: RegistryClient, stack: str, *, also: Iterable[str] = ()) -> Known:
     """What is recorded of an environment, read concurrently; `also` are releases whose proof is wanted in any case."""
     found = filter(None, map(Tag.parse, registry.tags(REPOSITORY)))
     subjects = {tag.subject for tag in found if tag.kind in _KINDS or tag.kind is Kind.BOOTSTRAP} | set(also)
@@ -135,7 +120,7 @@ def known_of(stack: str, proof: Mapping[str, Sequence[Piece]]) -> Known:
 
 
 def write_record(
-    store: Store,
+    store: ReleaseStore,
     signer: Signer,
     *,
     kind: Kind,
