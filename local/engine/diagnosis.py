@@ -15,7 +15,8 @@ from adapters.kubernetes import JsonObject, Kubernetes, KubernetesError, describ
 
 _PODS = 3
 _EVENTS = 5
-_LOG_LINES = 10
+_LOG_LINES = 25
+"""So many that the head of a traceback or a panic, which says what happened, is mostly among them."""
 _LONGEST_LINE = 300
 
 
@@ -108,24 +109,24 @@ def _is_failing(container: JsonObject) -> bool:
 
 
 def _logs(kube: Kubernetes, pod: JsonObject, container: JsonObject) -> Iterator[str]:
-    """The last lines of the container that runs, and of the one before it; either may be missing."""
-    name = container["name"]
-    for previous in (True, False):
-        if previous and not container.get("restartCount"):
-            continue
-        try:
-            text = kube.logs(
-                pod["metadata"]["namespace"],
-                pod["metadata"]["name"],
-                container=name,
-                tail=_LOG_LINES,
-                previous=previous,
-            )
-        except KubernetesError:
-            continue  # it has not begun, or its log is gone
-        if lines := text.splitlines()[-_LOG_LINES:]:
-            yield f"  last lines of {name}{' before its restart' if previous else ''}:"
-            yield from (f"    {line}" for line in lines)
+    """The last lines of the container that crashed before, and of the one there is now."""
+    has_crashed = bool(container.get("restartCount"))
+    if has_crashed:
+        yield from _log(kube, pod, container["name"], previous=True)
+    # Of one that waits for its restart the kubelet gives the log of the one before under either name.
+    if not has_crashed or "waiting" not in container.get("state", {}):
+        yield from _log(kube, pod, container["name"], previous=False)
+
+
+def _log(kube: Kubernetes, pod: JsonObject, container: str, *, previous: bool) -> Iterator[str]:
+    namespace, name = pod["metadata"]["namespace"], pod["metadata"]["name"]
+    try:
+        text = kube.logs(namespace, name, container=container, tail=_LOG_LINES, previous=previous)
+    except KubernetesError:
+        return  # it has not begun, or its log is gone
+    if lines := text.splitlines()[-_LOG_LINES:]:
+        yield f"  last lines of {container}{' before its restart' if previous else ''}:"
+        yield from (f"    {line}" for line in lines)
 
 
 def _failing_pods(kube: Kubernetes, obj: JsonObject) -> list[JsonObject]:
