@@ -60,9 +60,9 @@ def _running(kube: Kubernetes, settings: EnvironmentSettings, service: str) -> R
     digest = parse_reference(image).digest if image else None
     if digest is None:
         raise _unlike(settings, f"the service {service} runs in {settings.stack} by no digest ({image or 'no image'})")
-    named = settings.images[service]
-    if named.digest not in (None, digest):
-        raise _unlike(settings, f"the service {service} runs {digest} in {settings.stack}, its file names {named}")
+    named = settings.images.get(service)
+    if named is None or named.digest not in (None, digest):
+        raise _unlike(settings, f"{settings.stack} runs {digest} as {service}, its file names {named or 'none'}")
     since = _rolled_out_at(deployment)
     if since is None:
         raise Drifted(

@@ -1,0 +1,178 @@
+"""Suites as they are run: the real ones against the real service, and some that fail, hang or test nothing."""
+
+from __future__ import annotations
+
+import os
+import select
+import textwrap
+import xml.etree.ElementTree as ET
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from adapters.errors import BadInput
+from adapters.paths import REPOSITORY
+from delivery.releases.suite import SuiteResult, find_suite, run_suite, suites_of
+from tests.integration.releases.serving import hello
+
+RELEASE = "0123456789ab"
+SUITES = REPOSITORY / "tests" / "environments"
+
+Run = Callable[..., SuiteResult]
+
+
+@pytest.fixture(scope="module")
+def url() -> Iterator[str]:
+    """hello, serving `RELEASE` in stage."""
+    with hello(release=RELEASE, environment="stage") as url:
+        yield url
+
+
+@pytest.fixture
+def write(tmp_path: Path) -> Callable[[str], Path]:
+    """Makes a suite of one file."""
+
+    def _write(source: str) -> Path:
+        (tmp_path / "conftest.py").write_text((SUITES / "conftest.py").read_text())
+        (tmp_path / "own").mkdir()
+        (tmp_path / "own" / "test_own.py").write_text(textwrap.dedent(source))
+        (tmp_path / "pytest.ini").write_text((SUITES / "pytest.ini").read_text())
+        return tmp_path / "own"
+
+    return _write
+
+
+def _run(
+    suite: Path, url: str = "http://127.0.0.1:9", *, release: str = RELEASE, deadline_s: float = 60
+) -> SuiteResult:
+    return run_suite(
+        suite, environment="stage", urls={"hello": url}, releases={"hello": release}, deadline_s=deadline_s
+    )
+
+
+@pytest.mark.parametrize("suite", ["smoke", "regression"])
+def test_hello_passes_its_suites_and_the_report_names_each_test(url: str, suite: str) -> None:
+    result = _run(find_suite(SUITES, suite), url)
+    assert result.passed, result.why
+    assert result.failures == ()
+    assert result.report is not None
+    names = [case.get("name") for case in ET.fromstring(result.report.decode()).iter("testcase")]  # noqa: S314
+    assert f"{len(names)} tests" == result.why
+    assert len(names) >= 6
+
+
+def test_another_release_than_the_expected_one_fails_and_says_what_it_found(url: str) -> None:
+    result = _run(find_suite(SUITES, "smoke"), url, release="ba9876543210")
+    assert not result.passed
+    assert [failure.test for failure in result.failures] == ["test_every_answer_is_of_the_expected_release"]
+    assert any(RELEASE in line for line in result.failures[0].lines)
+    assert result.why == "1 of 6 tests failed: test_every_answer_is_of_the_expected_release"
+
+
+def test_a_service_that_does_not_answer_fails() -> None:
+    result = _run(find_suite(SUITES, "smoke"))
+    assert not result.passed
+    assert len(result.failures) == 6
+
+
+def test_a_suite_that_does_not_end_is_ended_at_its_deadline_with_all_that_it_started(
+    write: Callable[[str], Path], tmp_path: Path
+) -> None:
+    suite = write(
+        f"""
+        import subprocess, sys, time
+        from pathlib import Path
+
+        def test_first():
+            pass
+
+        def test_hangs():
+            stubborn = "import signal; signal.signal(2, signal.SIG_IGN); signal.pause()"
+            child = subprocess.Popen([sys.executable, "-c", stubborn])
+            Path({str(tmp_path / "child")!r}).write_text(str(child.pid))
+            time.sleep(3600)
+        """
+    )
+    result = _run(suite, deadline_s=10)
+    assert not result.passed
+    assert result.why == "it was not done within 10 s"
+    assert result.report is not None, "what was tested until then is reported"
+    assert 'name="test_first"' in result.report.decode()
+    assert _has_ended(int((tmp_path / "child").read_text()))
+
+
+def test_a_suite_that_cannot_be_interrupted_is_killed(write: Callable[[str], Path]) -> None:
+    suite = write(
+        """
+        import signal
+
+        def test_hangs():
+            signal.signal(signal.SIGINT, signal.SIG_IGN)
+            while True:
+                signal.pause()
+        """
+    )
+    result = _run(suite, deadline_s=3)
+    assert not result.passed
+    assert result.report is None
+
+
+@pytest.mark.parametrize(
+    ("source", "why"),
+    [
+        ("NOTHING = None", "it has no tests"),
+        ("def test_skipped(environment):\n    environment.service('other')", "every test was skipped: no address of"),
+        ("import nowhere", "1 of 1 test failed"),
+        ("def test_error(nobody):\n    pass", "1 of 1 test failed: test_error"),
+        ("import os\ndef test_ends():\n    os._exit(3)", "pytest ended with code 3"),
+    ],
+)
+def test_a_suite_that_tests_nothing_does_not_pass(write: Callable[[str], Path], source: str, why: str) -> None:
+    result = _run(write(source))
+    assert not result.passed
+    assert result.why.startswith(why)
+
+
+def test_a_suite_is_given_no_key_and_no_passphrase(
+    write: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PULUMI_CONFIG_PASSPHRASE", "secret")
+    monkeypatch.setenv("SLIPWAY_SIGNING_KEY", "/key")
+    monkeypatch.setenv("TOKEN_OF_OUR_TESTS", "theirs")
+    suite = write(
+        """
+        import os
+
+        def test_environment(environment):
+            assert not {"PULUMI_CONFIG_PASSPHRASE", "SLIPWAY_SIGNING_KEY"} & os.environ.keys()
+            assert os.environ["TOKEN_OF_OUR_TESTS"] == "theirs"
+            assert environment.service("hello").release == "0123456789ab"
+        """
+    )
+    result = _run(suite)
+    assert result.passed, result
+
+
+def test_an_unknown_suite_is_refused_with_those_that_there_are() -> None:
+    with pytest.raises(BadInput, match="no suite 'nonsense'") as caught:
+        find_suite(SUITES, "nonsense")
+    assert caught.value.allowed == "regression, smoke"
+
+
+def test_a_configuration_directory_with_suites_of_its_own_uses_those(tmp_path: Path) -> None:
+    assert suites_of(tmp_path) == SUITES
+    (tmp_path / "tests" / "environments").mkdir(parents=True)
+    assert suites_of(tmp_path) == tmp_path / "tests" / "environments"
+
+
+def _has_ended(pid: int) -> bool:
+    """Whether a process ends; its end is awaited, since a signal takes a moment."""
+    try:
+        process = os.pidfd_open(pid)
+    except ProcessLookupError:
+        return True
+    try:
+        return bool(select.select([process], [], [], 20)[0])
+    finally:
+        os.close(process)
