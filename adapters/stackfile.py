@@ -120,13 +120,24 @@ class StackFile:
         """The line, from 1, where the value at `key_path` is set; for error messages."""
         return yamledit.line_of(self._text, ("config", *_full(key_path)))
 
+    @property
+    def content(self) -> bytes:
+        """What `save` writes, or has written."""
+        return self._text.encode()
+
+    def replace(self, content: bytes) -> None:
+        """Write another content in place of all there is; refused like any other change."""
+        other = StackFile(self.path, content)
+        self._text, self._document = other._text, other._document
+        self.save()
+
     def save(self) -> None:
         """Write the file if anything changed: whole or not at all, with its mode kept.
 
         Raises `BadInput` if the file is no longer what was loaded, and `MachineUnfit` if the disk does not take it;
         then nothing is written.
         """
-        content = self._text.encode()
+        content = self.content
         if content == self._on_disk:
             return
         path = self.path.resolve()

@@ -5,7 +5,8 @@ for each stack, and a lock beside it: of two operations on one stack the second 
 
 The rule for what is found: a promotion whose update had not been completed is taken back, since nobody knows what of it
 runs; one whose update had been completed goes on with its verification. A rollback is always carried to its end: what
-it leaves is what somebody wanted away. A restoration that was begun is finished.
+it leaves is what somebody wanted away. So is a promotion whose pre-deploy command cannot be undone: what was before it
+would not work. A restoration that was begun is finished.
 """
 
 from __future__ import annotations

@@ -1,0 +1,212 @@
+"""Rollback: an environment goes back to a release that was verified there, and what it leaves is put on hold.
+
+Images and holds are one commit, so that git says both or neither. It is done during a freeze, too. A release that was
+never deployed there with success is no target, nor one that is on hold, nor one before a pre-deploy command that cannot
+be undone: the last two tell a person to decide. The program refuses held images whatever the command, so `override`
+does not help there; it does for the rest.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from adapters.errors import BadInput, Refused
+from adapters.registry import RegistryClient
+from components.settings import EnvironmentSettings
+from delivery.releases import pre_deploy
+from delivery.releases.artifact import Release
+from delivery.releases.journal import Entry, Operation, Step
+from delivery.releases.present import Present, read_present
+from delivery.releases.proof import Kind
+from delivery.releases.records import FAILED, SUCCEEDED, Known, Record, read_records
+from delivery.releases.store import ReleaseStore
+from delivery.workspace import Workspace
+
+_SMOKE = "smoke"
+_START = datetime.min.replace(tzinfo=UTC)
+
+
+@dataclass(frozen=True)
+class Rollback:
+    """What a rollback would do."""
+
+    stack: str
+    present: Present
+    target: Release
+    name: str
+    overridden: list[str]
+
+    @property
+    def after(self) -> dict[str, str]:
+        """What `slipway:images` becomes."""
+        return self.target.images(self.name)
+
+    @property
+    def replaced(self) -> list[str]:
+        """The digests that are put on hold: those that the target does not run."""
+        kept = set(self.target.services.values())
+        return [digest for digest in dict.fromkeys(self.present.digests.values()) if digest not in kept]
+
+    def entry(self, *, by: str, reason: str, cause: str = "person") -> Entry:
+        """The rollback as the journal has it; `cause` is `person` or `alert:<name>`."""
+        now = datetime.now(UTC)
+        hold = {"reason": reason, "author": by, "at": now.isoformat(timespec="seconds").replace("+00:00", "Z")}
+        if cause.startswith("alert:"):
+            hold["alert"] = cause.removeprefix("alert:")
+        return Entry(
+            operation=Operation.ROLLBACK,
+            stack=self.stack,
+            release=self.target.digest,
+            name=self.name,
+            origin=self.present.release.digest if self.present.release else None,
+            origin_name=self.present.name,
+            before=dict(self.present.images),
+            after=self.after,
+            by=by,
+            reason=reason,
+            started=now.isoformat(timespec="milliseconds"),
+            step=Step.WRITE,
+            override=f"{'; '.join(self.overridden)}: {reason}" if self.overridden else None,
+            holds=[{"digest": digest, **hold} for digest in self.replaced],
+            cause=cause,
+        )
+
+    def to_json(self) -> dict[str, Any]:
+        """For `--json`."""
+        present = self.present
+        return {
+            "stack": self.stack,
+            "release": self.target.digest,
+            "name": self.name,
+            "from": {"name": present.name, "release": present.release.digest if present.release else None},
+            "images": self.after,
+            "holds": self.replaced,
+        }
+
+
+def plan_rollback(
+    workspace: Workspace,
+    store: ReleaseStore,
+    registry: RegistryClient,
+    stack: str,
+    *,
+    to: str | None = None,
+    override: bool = False,
+) -> Rollback:
+    """Where an environment can go back to: the newest release but the present one that was verified there, or `to`.
+
+    Raises `Refused`, naming why each release there was is no target, and `BadInput` for an unknown one.
+    """
+    present = read_present(workspace, store, registry, stack)
+    named = store.find(to)[0] if to else None
+    known = read_records(store, registry, stack, also=[named.digest] if named else [])
+    if named is not None:
+        return _to_named(store, present, named, known, override=override)
+    refusals: list[str] = []
+    for digest in _earlier(known, present):
+        release = store.get(digest)
+        if release is None or dict(release.services) == present.digests:
+            continue
+        name = store.tag_of(release)
+        whys = _objections(known, present, release)
+        if not whys:
+            return Rollback(stack, present, release, name, [])
+        refusals.append(f"{name} {' and '.join(whys)}")
+        if _is_irreversible(known, present, release):
+            break  # whatever is earlier lies before that command, too
+    raise Refused(
+        f"there is no release that {stack} can go back to: "
+        + ("; ".join(refusals) or "none was verified there before"),
+        fix="Name one with --to (with --override if it must be): see `slipway history` and `slipway release list`",
+    )
+
+
+def _to_named(store: ReleaseStore, present: Present, release: Release, known: Known, *, override: bool) -> Rollback:
+    stack, name = present.settings.stack, store.tag_of(release)
+    if dict(release.services) == present.digests:
+        raise BadInput(f"{stack} names {name} already", fix=f"`slipway up {stack}` brings the cluster to it")
+    if release.services.keys() != present.settings.services.keys():
+        raise BadInput(
+            f"{name} has {', '.join(sorted(release.services))}, and {stack} runs "
+            f"{', '.join(sorted(present.settings.services))}"
+        )
+    if held := _held(present.settings, release):
+        raise Refused(f"{name} {held}", fix=f"Take the hold away first: `slipway unhold {stack}`")
+    whys = _objections(known, present, release)
+    if whys and not override:
+        raise Refused(
+            f"{stack} is not rolled back to it, nothing was changed: {name} {' and '.join(whys)}",
+            fix="If it must be, give --override; it is recorded with the reason",
+        )
+    return Rollback(stack, present, release, name, [f"{name} {why}" for why in whys])
+
+
+def _earlier(known: Known, present: Present) -> Iterator[str]:
+    """Releases that were there before the present one came, the latest first."""
+    running = present.release.digest if present.release else None
+    came = max((record.started for record in known.succeeded() if record.release == running), default=None)
+    seen = {running}
+    for record in reversed(known.records):
+        # What a record says was there before is a target as well: a fresh platform begins without a record.
+        candidates = [record.release] if record.result == SUCCEEDED else []
+        candidates += [record.origin] if record.origin else []
+        if came is not None and record.started > came:
+            continue
+        for digest in candidates:
+            if digest not in seen:
+                seen.add(digest)
+                yield digest
+
+
+def _objections(known: Known, present: Present, release: Release) -> list[str]:
+    """Why a release is no target, each as the end of a sentence that begins with its name."""
+    found = [
+        _held(present.settings, release),
+        _unverified(known, present.settings.stack, release),
+        _is_irreversible(known, present, release),
+    ]
+    return [why for why in found if why]
+
+
+def _held(settings: EnvironmentSettings, release: Release) -> str | None:
+    for service, digest in release.services.items():
+        if hold := settings.hold_on(digest):
+            return f"is on hold ({service}: {hold.reason}, {hold.author})"
+    return None
+
+
+def _unverified(known: Known, stack: str, release: Release) -> str | None:
+    """It was deployed there with success, or the platform began with it; and no later smoke test there failed."""
+    deployed = any(record.release == release.digest for record in known.succeeded())
+    if not deployed and not known.is_bootstrap(release.digest):
+        return f"was never verified in {stack}"
+    runs = [
+        piece
+        for piece in known.proof.get(release.digest, ())
+        if piece.kind is Kind.VERIFICATION
+        and piece.counts
+        and (piece.predicate.get("stack"), piece.predicate.get("suite")) == (stack, _SMOKE)
+    ]
+    if runs and runs[-1].predicate.get("result") != "pass":
+        return f"failed its latest {_SMOKE} test in {stack}"
+    return None
+
+
+def _is_irreversible(known: Known, present: Present, release: Release) -> str | None:
+    """Whether a pre-deploy command that cannot be undone ran since the release was there."""
+    last = max((record.ended for record in known.succeeded() if record.release == release.digest), default=_START)
+    since: list[Record] = [
+        record
+        for record in known.records
+        if record.irreversible and record.ended > last and record.result in (SUCCEEDED, FAILED)
+    ]
+    if since:
+        services = ", ".join(sorted({service for record in since for service in record.irreversible}))
+        return f"lies before the pre-deploy command of {services} in {since[-1].name}, which cannot be undone"
+    changed = pre_deploy.needed(present.settings, present.images, release.images("tag"))
+    if present.release is None and (services := ", ".join(pre_deploy.irreversible(present.settings, changed))):
+        return f"may lie before the pre-deploy command of {services}, which cannot be undone"
+    return None
