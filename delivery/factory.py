@@ -95,7 +95,9 @@ class Factory:
     @property
     def cluster_name(self) -> str:
         """The name of the local platform's cluster."""
-        return self.seams.environ.get("SLIPWAY_CLUSTER") or "local"
+        from local.platform import cluster_name  # noqa: PLC0415 - a team's own directory has no need of it
+
+        return cluster_name(self.seams.environ)
 
     def _named_directory(self) -> Path | None:
         named = self.options.config_dir or self.seams.environ.get("SLIPWAY_CONFIG_DIR")

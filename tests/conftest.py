@@ -12,6 +12,7 @@ import pytest
 from adapters.kubernetes import Kubernetes
 from local import cluster as clusters
 from local.images import platform_image_names, platform_images
+from tests.clusters import running
 
 
 def _lacking() -> str:
@@ -38,13 +39,8 @@ def cluster_spec() -> clusters.ClusterSpec:
 @pytest.fixture(scope="session")
 def cluster(cluster_spec: clusters.ClusterSpec, tmp_path_factory: pytest.TempPathFactory) -> Iterator[clusters.Cluster]:
     """The session's cluster. A test that ends parts of it takes one of its own instead."""
-    # The folder stays named for the whole session, since a Cluster finds its files by it.
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("SLIPWAY_STATE_DIR", str(tmp_path_factory.mktemp("state")))
-        try:
-            yield clusters.up(cluster_spec)
-        finally:
-            clusters.down(cluster_spec.name)
+    with running(cluster_spec, tmp_path_factory.mktemp("state")) as cluster:
+        yield cluster
 
 
 @pytest.fixture(scope="session")

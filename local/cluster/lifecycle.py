@@ -201,7 +201,7 @@ def _plan(spec: ClusterSpec) -> dict[str, object]:
     return {
         "pause": spec.pause,
         "images": sorted(list(image) for archive in spec.images for image in contents(archive)),
-        "mirrors": sorted([mirror.host, mirror.endpoint, _authority(mirror)] for mirror in spec.mirrors),
+        "mirrors": sorted([mirror.host, mirror.endpoint, _authority(mirror)] for mirror in spec.registry_mirrors),
         "binaries": {name: str(path) for name, path in binaries.build().items()},
     }
 
@@ -249,7 +249,7 @@ def _prepare(layout: Layout, spec: ClusterSpec, plan: Mapping[str, object]) -> N
 
 def _settle(layout: Layout, spec: ClusterSpec, pid: int) -> None:
     """Give a cluster that has been launched what `spec` says; its API is reachable on return."""
-    configs.write_mirrors(layout, spec.mirrors)
+    configs.write_mirrors(layout, spec.registry_mirrors)
     with ThreadPoolExecutor() as pool:
         imported = pool.submit(_import_images, layout, spec, pid)
         with step("reaching the API server"):

@@ -48,7 +48,7 @@ class ClusterSpec:
     name: str = "local"
     pause: str
     images: tuple[Path, ...] = ()
-    mirrors: tuple[Mirror, ...] = ()
+    registry_mirrors: tuple[Mirror, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -148,9 +148,9 @@ class LocalPlatform:
         return f"127.0.0.1:{port}"
 
 
-def cluster_name() -> str:
+def cluster_name(environ: Mapping[str, str] = os.environ) -> str:
     """The name of the local platform's cluster: `SLIPWAY_CLUSTER`, or `local`."""
-    return os.environ.get("SLIPWAY_CLUSTER") or "local"
+    return environ.get("SLIPWAY_CLUSTER") or "local"
 
 
 def _build_services() -> Future[dict[str, BuiltImage]]:
@@ -163,7 +163,7 @@ def _build_services() -> Future[dict[str, BuiltImage]]:
 def _spec(ca: Path) -> ClusterSpec:
     mirror = Mirror(_REGISTRY_HOST, f"https://{clusters.NODE_ADDRESS}:{_READ_PORT}", ca)
     pause = platform_image_names()["pause"]
-    return ClusterSpec(name=cluster_name(), pause=pause, images=tuple(platform_images()), mirrors=(mirror,))
+    return ClusterSpec(name=cluster_name(), pause=pause, images=tuple(platform_images()), registry_mirrors=(mirror,))
 
 
 def _link(service: JsonObject) -> str:

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-import datetime as dt
 import gzip
-import ipaddress
 import json
 import os
 import re
@@ -19,19 +17,15 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import bcrypt
 import httpx2
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
 
 from adapters.command import run
 from adapters.errors import BadInput, MachineUnfit, Unreachable
 from adapters.paths import REPOSITORY
-from local.images import BuiltImage, build_service, pip, platform_binary, push
+from local.images import BuiltImage, build_service, pip, push
 from local.images.debian import apt_sources
+from tests.integration.registry import free_port, serving
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="images are built as root")
 
@@ -187,7 +181,7 @@ def test_a_build_leaves_no_mount_and_no_files_behind(image: BuiltImage, tmp_path
 
 
 def test_the_image_serves_as_its_user(root: Path) -> None:
-    port = _free_port()
+    port = free_port()
     # A container runtime gives the same: the image's files, owned by root, and its user.
     python = ["chroot", "--userspec=65532:65532", str(root), "/usr/bin/python3", "-W", "error", "-m", "hello"]
     environment = {
@@ -210,8 +204,8 @@ def test_the_image_serves_as_its_user(root: Path) -> None:
 
 
 class Registry:
-    def __init__(self, host: str, ca: Path, log: Path) -> None:
-        self.host, self.ca, self.log = host, ca, log
+    def __init__(self, host: str, ca: Path) -> None:
+        self.host, self.ca = host, ca
 
     def digest(self, path: str) -> str | None:
         context = ssl.create_default_context(cafile=self.ca)
@@ -223,28 +217,8 @@ class Registry:
 @pytest.fixture(scope="module")
 def registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Registry]:
     folder = tmp_path_factory.mktemp("registry")
-    certificate, key = _self_signed(folder)
-    (folder / "htpasswd").write_text(f"{USER}:{bcrypt.hashpw(PASSWORD.encode(), bcrypt.gensalt(4)).decode()}\n")
-    port = _free_port()
-    config = {
-        "version": 0.1,
-        "storage": {"filesystem": {"rootdirectory": str(folder / "data")}},
-        "auth": {"htpasswd": {"realm": "slipway", "path": str(folder / "htpasswd")}},
-        "http": {"addr": f"127.0.0.1:{port}", "tls": {"certificate": str(certificate), "key": str(key)}},
-    }
-    (folder / "config.yml").write_text(json.dumps(config))
-    argv = [platform_binary("registry"), "serve", folder / "config.yml"]
-    environment = {**os.environ, "OTEL_TRACES_EXPORTER": "none"}
-    with (
-        (folder / "log").open("w") as log,
-        subprocess.Popen(argv, env=environment, stdout=log, stderr=subprocess.PIPE, text=True) as process,
-    ):
-        try:
-            assert process.stderr is not None
-            assert any("listening on" in line for line in process.stderr), "it ended before it listened"
-            yield Registry(f"127.0.0.1:{port}", certificate, folder / "log")
-        finally:
-            process.terminate()
+    with serving(folder, login=(USER, PASSWORD)) as host:
+        yield Registry(host, folder / "ca.crt")
 
 
 def test_a_pushed_image_has_the_digest_it_was_built_with_under_every_tag(image: BuiltImage, registry: Registry) -> None:
@@ -267,7 +241,7 @@ def test_a_registry_of_another_authority_is_not_trusted(image: BuiltImage, regis
 
 
 def test_a_registry_that_is_not_there_is_named(image: BuiltImage, registry: Registry) -> None:
-    host = f"127.0.0.1:{_free_port()}"
+    host = f"127.0.0.1:{free_port()}"
     with pytest.raises(Unreachable, match=re.escape(host)):
         push(image, f"{host}/hello", ["v1"], username=USER, password=PASSWORD, ca=registry.ca)
 
@@ -316,30 +290,3 @@ def _manifest(layout: Path, image: BuiltImage) -> Any:
 
 def _config(layout: Path, image: BuiltImage) -> Any:
     return json.loads(_blob(layout, _manifest(layout, image)["config"]["digest"]).read_bytes())
-
-
-def _free_port() -> int:
-    with contextlib.closing(socket.socket()) as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
-
-
-def _self_signed(folder: Path) -> tuple[Path, Path]:
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "registry")])
-    now = dt.datetime.now(dt.UTC)
-    certificate = (
-        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
-        .not_valid_before(now - dt.timedelta(minutes=5))
-        .not_valid_after(now + dt.timedelta(hours=1))
-        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]), critical=False)
-        .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
-        .sign(key, hashes.SHA256())
-    )
-    pem, key_pem = folder / "ca.crt", folder / "key.pem"
-    pem.write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
-    key_pem.write_bytes(
-        key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
-    )
-    return pem, key_pem

@@ -2,31 +2,19 @@
 
 from __future__ import annotations
 
-import contextlib
-import datetime as dt
 import hashlib
-import ipaddress
 import json
-import os
 import shutil
-import socket
 import ssl
-import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
-import bcrypt
 import httpx2
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
 
 from adapters.errors import BadInput, Unreachable
 from adapters.registry import RegistryClient
-from local.images import platform_binary
+from tests.integration.registry import serving
 
 pytestmark = pytest.mark.skipif(shutil.which("go") is None, reason="the registry is built with Go")
 
@@ -49,32 +37,9 @@ class Registry:
 def registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Registry]:
     """A registry that has `org/hello` under `TAGS`, and lists ten tags a page."""
     folder = tmp_path_factory.mktemp("registry")
-    ca = _certificate(folder)
-    (folder / "htpasswd").write_text(f"{USER}:{bcrypt.hashpw(PASSWORD.encode(), bcrypt.gensalt(4)).decode()}\n")
-    port = _free_port()
-    config = {
-        "version": 0.1,
-        "storage": {"filesystem": {"rootdirectory": str(folder / "data")}, "tag": {"concurrencylimit": 1}},
-        "auth": {"htpasswd": {"realm": "slipway", "path": str(folder / "htpasswd")}},
-        "http": {
-            "addr": f"127.0.0.1:{port}",
-            "tls": {"certificate": str(folder / "tls.crt"), "key": str(folder / "tls.key")},
-        },
-    }
-    (folder / "config.yml").write_text(json.dumps(config))
-    argv = [platform_binary("registry"), "serve", folder / "config.yml"]
-    environment = {**os.environ, "OTEL_TRACES_EXPORTER": "none"}
-    with (
-        (folder / "log").open("w") as log,
-        subprocess.Popen(argv, env=environment, stdout=log, stderr=subprocess.PIPE, text=True) as process,
-    ):
-        try:
-            assert process.stderr is not None
-            assert any("listening on" in line for line in process.stderr), "it ended before it listened"
-            host = f"127.0.0.1:{port}"
-            yield Registry(host, ca, _push(host, ca, "org/hello", TAGS))
-        finally:
-            process.terminate()
+    with serving(folder, login=(USER, PASSWORD), storage={"tag": {"concurrencylimit": 1}}) as host:
+        ca = (folder / "ca.crt").read_text()
+        yield Registry(host, ca, _push(host, ca, "org/hello", TAGS))
 
 
 def _push(host: str, ca: str, repository: str, tags: list[str]) -> str:
@@ -96,34 +61,6 @@ def _push(host: str, ca: str, repository: str, tags: list[str]) -> str:
 
 def _digest(content: bytes) -> str:
     return "sha256:" + hashlib.sha256(content).hexdigest()
-
-
-def _free_port() -> int:
-    with contextlib.closing(socket.socket()) as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
-
-
-def _certificate(folder: Path) -> str:
-    """Write `tls.crt` and `tls.key` for 127.0.0.1, and return the certificate, which is its own authority."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "registry")])
-    now = dt.datetime.now(dt.UTC)
-    certificate = (
-        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
-        .not_valid_before(now - dt.timedelta(minutes=5))
-        .not_valid_after(now + dt.timedelta(hours=1))
-        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]), critical=False)
-        .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
-        .sign(key, hashes.SHA256())
-    )
-    pem = serialization.Encoding.PEM
-    (folder / "tls.crt").write_bytes(certificate.public_bytes(pem))
-    (folder / "tls.key").write_bytes(
-        key.private_bytes(pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
-    )
-    return certificate.public_bytes(pem).decode()
 
 
 def test_a_tag_gives_the_digest_it_was_pushed_with(registry: Registry) -> None:

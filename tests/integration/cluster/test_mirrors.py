@@ -61,7 +61,7 @@ def test_an_image_of_a_mirrored_registry_is_pulled_and_runs(  # noqa: PLR0917 - 
     supervisor = process.supervisor_pid(layout)
     host = "registry.example.test"
     mirror = clusters.Mirror(host, f"https://{clusters.NODE_ADDRESS}:{PORT}", registry)
-    clusters.up(dataclasses.replace(tools_spec, mirrors=(mirror,)))
+    clusters.up(dataclasses.replace(tools_spec, registry_mirrors=(mirror,)))
     try:
         port = cluster.publish({"test-registry": (clusters.NODE_ADDRESS, PORT)})["test-registry"]
         # Unlike every preloaded image: what was once pulled the kubelet gives, by any name, only to who may pull it.

@@ -23,11 +23,11 @@ from adapters.paths import REPOSITORY
 from adapters.stackfile import StackFile
 from components.registry import NAMESPACE, READER, WRITER
 from components.storage import PORT
-from local import cluster as clusters
 from local.certificates import Authority
-from local.cluster import Cluster
+from local.cluster import Cluster, ClusterSpec
 from local.engine import Engine
 from local.images import platform_image_names
+from tests.clusters import running
 
 PASSPHRASE = "a passphrase for tests"
 PUSH, PULL = ("ci", "password to push"), ("node", "password to pull")
@@ -60,15 +60,11 @@ class Instances:
 
 
 @pytest.fixture(scope="module")
-def cluster(cluster_spec: clusters.ClusterSpec, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+def cluster(cluster_spec: ClusterSpec, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     """A cluster of its own: in the session's there may be the platform under test, which has a registry, too."""
     own = dataclasses.replace(cluster_spec, name=f"{cluster_spec.name}-registry")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("SLIPWAY_STATE_DIR", str(tmp_path_factory.mktemp("state")))
-        try:
-            yield clusters.up(own)
-        finally:
-            clusters.down(own.name)
+    with running(own, tmp_path_factory.mktemp("state")) as cluster:
+        yield cluster
 
 
 @pytest.fixture(scope="module")

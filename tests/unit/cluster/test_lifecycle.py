@@ -57,7 +57,7 @@ def test_an_archive_that_is_none_is_refused(tmp_path: Path) -> None:
 def test_an_authority_that_cannot_be_read_is_refused(tmp_path: Path) -> None:
     mirror = clusters.Mirror("registry.test", "https://10.0.0.1", tmp_path / "missing.pem")
     with pytest.raises(BadInput, match=r"missing\.pem: the certificate authority of registry\.test"):
-        clusters.up(clusters.ClusterSpec(name="test", pause="pause:1", mirrors=(mirror,)))
+        clusters.up(clusters.ClusterSpec(name="test", pause="pause:1", registry_mirrors=(mirror,)))
 
 
 def test_a_component_that_fails_is_shown_with_its_last_words() -> None:
