@@ -21,7 +21,7 @@ from adapters.progress import step
 from delivery.releases.scan import Finding, Look, worst
 
 _TIMEOUT_S = 900
-_OF_A_DISTRIBUTION = {"alpm", "apk", "deb", "portage", "rpm"}
+_OF_A_DISTRIBUTION = ("pkg:alpm/", "pkg:apk/", "pkg:deb/", "pkg:rpm/")
 _SHOWN = 300
 _COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 
@@ -53,20 +53,26 @@ class Programs:
 
 @dataclass(frozen=True)
 class Parts:
-    """What an image is made of: an SPDX document for everybody, and the same as grype reads it best."""
+    """What an image is made of, as an SPDX document: what is signed as proof is what is scanned, now and later."""
 
     spdx: Mapping[str, Any]
-    native: Mapping[str, Any]
 
     @property
     def is_blind(self) -> str:
         """Why nothing would be found in it whatever is wrong; empty if all is well."""
-        if not self.native.get("artifacts"):
+        urls = [url for package in self.spdx.get("packages") or () for url in _package_urls(package)]
+        if not [url for url in urls if not url.startswith("pkg:oci/")]:
             return "syft found no package in the image"
-        types = {part.get("type") for part in self.native["artifacts"]}
-        if types & _OF_A_DISTRIBUTION and not (self.native.get("distro") or {}).get("id"):
+        if any(url.startswith(_OF_A_DISTRIBUTION) and "distro=" not in url for url in urls):
             return "the image does not say of which distribution its packages are (/etc/os-release)"
         return ""
+
+    @property
+    def lister(self) -> str:
+        """The version of syft that listed them."""
+        creators = (self.spdx.get("creationInfo") or {}).get("creators") or ()
+        tools = [creator.removeprefix("Tool: syft-") for creator in creators if creator.startswith("Tool: syft-")]
+        return tools[0] if tools else "unknown"
 
 
 class Scanners:
@@ -78,12 +84,12 @@ class Scanners:
     def parts(self, archive: Path, name: str) -> Parts:
         """What the image in an OCI archive is made of."""
         with _scratch() as scratch, step(f"listing what {name} is made of"):
-            spdx, native = scratch / "spdx.json", scratch / "syft.json"
+            spdx = scratch / "spdx.json"
             argv = [str(self._programs.syft()), "scan", f"--config={_empty(scratch)}"]
-            argv += [f"--source-name={name}", "--output", f"spdx-json={spdx}", "--output", f"syft-json={native}"]
+            argv += [f"--source-name={name}", "--output", f"spdx-json={spdx}"]
             try:
                 run([*argv, f"oci-archive:{archive}"], cwd=scratch, env=_SYFT_SEES_ALL, timeout_s=_TIMEOUT_S)
-                return Parts(json.loads(spdx.read_bytes()), json.loads(native.read_bytes()))
+                return Parts(json.loads(spdx.read_bytes()))
             except (CommandFailed, OSError, ValueError) as error:
                 raise CouldNotLook(f"syft could not read the image of {name}: {_said(error)}") from error
 
@@ -103,12 +109,12 @@ class Scanners:
 
     def _grype(self, parts: Parts) -> Look:
         with _scratch() as scratch:
-            sbom, report = scratch / "syft.json", scratch / "report.json"
-            sbom.write_text(json.dumps(parts.native), encoding="utf-8")
+            sbom, report = scratch / "spdx.json", scratch / "report.json"
+            sbom.write_text(json.dumps(parts.spdx), encoding="utf-8")
             argv = [str(self._programs.grype()), f"sbom:{sbom}", f"--config={_empty(scratch)}"]
             try:
                 run([*argv, f"--output=json={report}"], cwd=scratch, env=_GRYPE_SEES_ALL, timeout_s=_TIMEOUT_S)
-                return read_grype(json.loads(report.read_bytes()), _version_in(parts.native))
+                return read_grype(json.loads(report.read_bytes()), parts.lister)
             except (CommandFailed, OSError, ValueError, KeyError, TypeError) as error:
                 raise CouldNotLook(
                     f"grype could not look for vulnerabilities: {_said(error)}",
@@ -192,8 +198,9 @@ def _grype_finding(match: Mapping[str, Any]) -> Finding:
     )
 
 
-def _version_in(native: Mapping[str, Any]) -> str:
-    return str((native.get("descriptor") or {}).get("version", "unknown"))
+def _package_urls(package: Mapping[str, Any]) -> list[str]:
+    references = package.get("externalRefs") or ()
+    return [str(each["referenceLocator"]) for each in references if each.get("referenceType") == "purl"]
 
 
 @contextlib.contextmanager

@@ -5,6 +5,14 @@ Everything here works where no image registry can be reached, and gives the same
 
 from local.images.platform import platform_binary, platform_image_names, platform_images
 from local.images.push import push
-from local.images.service import BuiltImage, build_service
+from local.images.service import BuiltImage, build_service, content_hash
 
-__all__ = ["BuiltImage", "build_service", "platform_binary", "platform_image_names", "platform_images", "push"]
+__all__ = [
+    "BuiltImage",
+    "build_service",
+    "content_hash",
+    "platform_binary",
+    "platform_image_names",
+    "platform_images",
+    "push",
+]
