@@ -11,7 +11,9 @@ from typing import Any
 from pulumi.automation import PulumiCommand
 
 from adapters.errors import BadInput
+from adapters.kubernetes import Kubernetes
 from adapters.paths import REPOSITORY
+from components.settings import EnvironmentSettings
 from delivery.console import Console
 from delivery.engines import pulumi_command
 from delivery.platform import Platform, TeamPlatform
@@ -30,15 +32,29 @@ def _clusters() -> Any:
     return cluster
 
 
+def _verify(*args: Any, **options: Any) -> Any:
+    from delivery.releases.verification import verify  # noqa: PLC0415 - few commands need it
+
+    return verify(*args, **options)
+
+
+def _connect(settings: EnvironmentSettings) -> Kubernetes:
+    return Kubernetes.connect(kubeconfig=settings.kubeconfig, context=settings.cluster.context)
+
+
 @dataclass(frozen=True)
 class Seams:
-    """What lies outside of the commands: engines, the local platform, the environment."""
+    """What lies outside of the commands: engines, clusters, the local platform, the environment."""
 
     commands: Callable[[str], PulumiCommand] = pulumi_command
     local_platform: Callable[[], Any] = _local_platform
     """Gives a class like `local.platform.LocalPlatform`."""
     clusters: Callable[[], Any] = _clusters
     """Gives a module like `local.cluster`."""
+    verify: Callable[..., Any] = _verify
+    """Like `delivery.releases.verification.verify`: runs a suite against an environment."""
+    connect: Callable[[EnvironmentSettings], Kubernetes] = _connect
+    """Gives a client of an environment's cluster."""
     environ: Mapping[str, str] = field(default_factory=lambda: os.environ)
 
 

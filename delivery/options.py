@@ -76,6 +76,27 @@ yes_option = click.option(
 )
 
 message_option = click.option("--message", "-m", metavar="TEXT", default="", help="Why; kept in the stack's history.")
+as_option = click.option(
+    "--as", "name", metavar="NAME", help="Who acts; also SLIPWAY_IDENTITY. [default: the one that may, if it is one]"
+)
+
+
+def _pairs(_: click.Context, parameter: click.Parameter, values: tuple[str, ...]) -> dict[str, str]:
+    pairs = dict(value.partition("=")[::2] for value in values)
+    if wrong := [name for name, value in pairs.items() if not (name and "://" in value)]:
+        raise click.BadParameter(f"{wrong[0]!r}: write SERVICE=http://…", param=parameter)
+    return pairs
+
+
+urls_option = click.option(
+    "--url",
+    "urls",
+    multiple=True,
+    callback=_pairs,
+    metavar="SERVICE=URL",
+    help="Where a service is reached for its verification. [default: the platform's links, or its ingress]",
+)
+
 EXIT_CODES = """\b
 Exit codes: 0 done, 1 failed, 3 bad input, 4 refused, 5 unreachable,
 6 somebody else is updating the stack, 7 the machine lacks something."""

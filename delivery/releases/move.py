@@ -320,7 +320,7 @@ class Move:
             f"since the pre-deploy command of {', '.join(entry.irreversible)} cannot be undone: file and history name "
             f"{entry.name}, and the cluster has as much of it as it took",
             fix=f"Promote a release that mends it, or go back all the same with `slipway rollback {self._stack} "
-            "--override --reason …`",
+            f"--to {entry.origin_name} --override --reason …`",
         ) from error
 
     def _fail_rollback(self, entry: Entry, error: Exception, why: str) -> NoReturn:

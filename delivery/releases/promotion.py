@@ -9,7 +9,7 @@ release (verification, soak, sign-off) it has to earn, from the first environmen
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -19,7 +19,7 @@ from adapters.registry import RegistryClient
 from adapters.stackfile import StackFile
 from components.settings import EnvironmentSettings
 from delivery.releases.artifact import Release
-from delivery.releases.compare import differences
+from delivery.releases.compare import forbidden
 from delivery.releases.gates import Verdict, configuration_hash, judge
 from delivery.releases.journal import Entry, Operation, Step
 from delivery.releases.present import Present, read_present
@@ -150,7 +150,7 @@ def plan_promotion(
         wanted.release,
         store.proof_of(wanted.release),
         lambda other: configuration_hash(workspace.environment(other)),
-        _differences(workspace, stack),
+        lambda other: forbidden(workspace.environment(other), present.settings),
         now,
     )
     after = {name: f"{name}:{wanted.tags[name]}@{digest}" for name, digest in wanted.release.services.items()}
@@ -193,13 +193,6 @@ def _check_fits(source: Source, settings: EnvironmentSettings) -> None:
             where=f"Pulumi.{settings.stack}.yaml, slipway:services",
             fix=f"Declare {', '.join(extra)} there first: a release goes in whole",
         )
-
-
-def _differences(workspace: Workspace, stack: str) -> Callable[[str], list[str]]:
-    def between(other: str) -> list[str]:
-        return differences(workspace.environment(other), workspace.environment(stack))
-
-    return between
 
 
 def _overridden(closed: Sequence[Verdict], reason: str) -> str:

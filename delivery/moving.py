@@ -1,0 +1,112 @@
+"""Puts together what promotions and rollbacks work with: one stack, its lock, its registry, its engine, who acts."""
+
+from __future__ import annotations
+
+import contextlib
+import getpass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from adapters.git import Repository
+from adapters.registry import RegistryClient
+from delivery.agreement import agree
+from delivery.change import Changer
+from delivery.factory import Factory
+from delivery.releases.access import open_store
+from delivery.releases.journal import Journal
+from delivery.releases.move import SUITE, Move, Timings, Tools
+from delivery.releases.people import signer_for
+from delivery.releases.proof import Piece
+from delivery.releases.store import ReleaseStore
+from delivery.releases.suite import find_suite, suites_of
+from delivery.stack import Outcome
+from delivery.workspace import Workspace
+
+
+@dataclass
+class Moving:
+    """A stack that is about to be moved, and nobody else moves it. `message` is for the engine's history."""
+
+    factory: Factory
+    workspace: Workspace
+    stack: str
+    store: ReleaseStore
+    registry: RegistryClient
+    by: str
+    name: str | None
+    urls: Mapping[str, str]
+    timings: Timings
+    message: str = "slipway"
+
+    def move(self) -> Move:
+        """What carries a plan out, or a move that was cut short to its end."""
+        signer = signer_for(self.workspace, "verifier", self.name)
+        seams, say = self.factory.seams, self.factory.console.say
+
+        def update(stack: str) -> Outcome:
+            return Changer(self.workspace, self.factory.console, [stack], self.message).update(stack)
+
+        def verify(stack: str, suite: str) -> Piece:
+            piece: Piece = seams.verify(self.workspace, stack, suite, signer, store=self.store, say=say, urls=self.urls)
+            return piece
+
+        tools = Tools(self.workspace, self.store, signer, update, verify, seams.connect, say)
+        return Move(tools, self.stack, self.timings)
+
+    def recover(self) -> str | None:
+        """Bring what was cut short to its end; a sentence on what was done, None if nothing was cut short."""
+        if Journal(Repository(self.workspace.config_dir), self.stack).read() is None:
+            return None
+        self.message = "slipway: bring what was cut short to its end"
+        done = self.move().recover()
+        if done:
+            self.factory.console.say(f"{done[0].upper()}{done[1:]}.")
+        return done
+
+    def agree(self, what: str) -> None:
+        """Ask where people depend on the stack; see `agreement`."""
+        (declared,) = self.workspace.select([self.stack])
+        if declared.is_guarded:
+            agree(self.factory, f"{what} on cluster {declared.cluster or 'unknown'}")
+
+    def check_ground(self) -> None:
+        """Raise before anything is written what would stop the move later, as far as that can be known."""
+        workspace, stack = self.workspace, self.stack
+        workspace.engine_of(stack)
+        find_suite(suites_of(workspace.config_dir), SUITE)
+        with contextlib.closing(self.factory.seams.connect(workspace.environment(stack))):
+            pass
+        Repository(workspace.config_dir).check_clean([workspace.path(stack)])
+
+
+@contextlib.contextmanager
+def look(factory: Factory, stack: str, *, name: str | None, urls: Mapping[str, str] | None = None) -> Iterator[Moving]:
+    """A stack to plan moves of, without keeping others from it."""
+    timings = Timings()
+    workspace = factory.workspace()
+    workspace.environment(stack)
+    with open_store(workspace, stack) as (store, registry):
+        by = _who(factory, workspace, name)
+        yield Moving(factory, workspace, stack, store, registry, by, name, urls or {}, timings)
+
+
+@contextlib.contextmanager
+def moving(
+    factory: Factory, stack: str, operation: str, *, name: str | None, urls: Mapping[str, str] | None = None
+) -> Iterator[Moving]:
+    """A stack to move; raises `Locked` if somebody else does. What is interrupted says what brings it to its end."""
+    with look(factory, stack, name=name, urls=urls) as found:
+        journal = Journal(Repository(found.workspace.config_dir), stack)
+        with journal.lock(operation, found.by):
+            try:
+                yield found
+            except KeyboardInterrupt:
+                if journal.read() is not None:
+                    factory.console.complain(f"`slipway rollback {stack} --recover` brings what was begun to its end.")
+                raise
+
+
+def _who(factory: Factory, workspace: Workspace, name: str | None) -> str:
+    """Who acts, as records and commits say it."""
+    said = name or factory.seams.environ.get("SLIPWAY_IDENTITY")
+    return said or Repository(workspace.config_dir).person() or getpass.getuser()
