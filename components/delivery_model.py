@@ -74,8 +74,8 @@ class SignerSettings(Model):
         "verifier: how a release did in an environment, and what was done with it; approver: a person's sign-off."
     )
     key: Annotated[str, AfterValidator(_check_key)] = Field(
-        description="Public key, PEM, ECDSA P-256, such as `cosign generate-key-pair` makes. The private half of an "
-        "approver's belongs neither into CI nor into the cluster."
+        description="Public key, PEM, ECDSA on P-256 (`openssl pkey -in KEY -pubout`). The private half of "
+        "an approver's belongs neither into CI nor into the cluster."
     )
 
 

@@ -47,6 +47,11 @@ def differences(a: EnvironmentSettings, b: EnvironmentSettings, may_differ: Sequ
     ]
 
 
+def forbidden(a: EnvironmentSettings, b: EnvironmentSettings) -> list[str]:
+    """The paths where `a` must not differ from `b`, by what `b` allows, and does."""
+    return [found.path for found in differences(a, b, b.may_differ) if not found.allowed]
+
+
 def _different(path: tuple[str, ...], a: Any, b: Any) -> list[tuple[tuple[str, ...], Any, Any]]:
     if a == b:
         return []
