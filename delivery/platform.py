@@ -22,6 +22,10 @@ class Platform(Protocol):
     def env(self) -> Mapping[str, str]:
         """Environment variables by which the engines open the stacks."""
 
+    @property
+    def signers(self) -> Mapping[str, Path]:
+        """Private keys that sign here, by their signer's name."""
+
     def before(self, stack: str) -> None:
         """Called before a stack is updated."""
 
@@ -38,6 +42,8 @@ class TeamPlatform:
 
     config_dir: Path
     env: Mapping[str, str] = field(default_factory=dict)
+    signers: Mapping[str, Path] = field(default_factory=dict)
+    """None: a team's keys are with those who sign."""
 
     def before(self, stack: str) -> None:
         """A team sees to its images itself."""

@@ -73,7 +73,7 @@ class Workspace:
     ) -> None:
         self.platform, self._commands, self.wanted_engine = platform, commands, engine
         self.config_dir = platform.config_dir
-        self._environ = {**environ, **platform.env}
+        self.environ: Mapping[str, str] = {**environ, **platform.env}
         if not (self.config_dir / "Pulumi.yaml").is_file():
             raise BadInput(
                 "this is no configuration directory: it has no Pulumi.yaml",
@@ -137,7 +137,7 @@ class Workspace:
                 where=str(self.path(stack)),
                 fix="Restore the file from git, or make the stack's secrets anew",
             )
-        return Passphrase.open(find_passphrase(self._environ), salt)
+        return Passphrase.open(find_passphrase(self.environ), salt)
 
     def marker(self, stack: str) -> Marker:
         """Where the stack's engine is recorded."""
@@ -155,7 +155,7 @@ class Workspace:
         engine = engine or self.engine_of(stack)
         env = dict(self.platform.env)
         if engine == PULUMI:
-            env |= backend_env(self.config_dir, self._environ)
+            env |= backend_env(self.config_dir, self.environ)
         workspace = LocalWorkspace(str(self.config_dir), env_vars=env, pulumi_command=self._commands(engine))
         select = AutomationStack.create_or_select if create else AutomationStack.select
         try:

@@ -2,7 +2,7 @@
 
 So the checkout stays clean, while what runs here is still what a file says: `slipway:images` of a stack is changed in
 this directory, by commands or by hand, and its history is git's. What a checkout cannot hold is made here once: a
-passphrase, a salt, passwords, the registry's certificate.
+passphrase, a salt, passwords, the registry's certificate, keys that sign.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from adapters.passphrase import Passphrase
 from adapters.paths import REPOSITORY, state_dir
 from adapters.stackfile import StackFile
 from local.certificates import Authority, save_private
+from local.platform.signers import Signers
 
 REGISTRY_CA = "registry-ca.pem"
 _AUTHORITY, _REGISTRY = "registry-ca", "registry"
@@ -33,6 +34,7 @@ class Configuration:
         self.directory = state_dir() / "config"
         self._passphrase_file = state_dir() / "passphrase"
         self._authority_directory = state_dir() / "authority"
+        self.signers = Signers(state_dir() / "signers")
 
     @property
     def exists(self) -> bool:
@@ -106,6 +108,7 @@ class Configuration:
             file.set(["registry", "push"], push)
             file.set(["registry", "ca"], REGISTRY_CA)
             file.set(["registryCredentials"], credentials)
+            self._trust_signers(file)
             if file.get(["registry", "inCluster"]) is not None:
                 file.set(["platformImages"], dict(images))
                 file.set(["registry", "inCluster", "certificate"], certificate.certificate)
@@ -115,7 +118,7 @@ class Configuration:
         self.commit("Begin with the committed stack files, and secrets of this machine's own")
 
     def refresh(self, *, registry_names: list[str]) -> None:
-        """What may have changed since: where the program is, and a certificate that ends within a month."""
+        """What may have changed since: where the program is, a certificate that ends within a month, signers' keys."""
         self._write_project()
         (self.directory / REGISTRY_CA).write_text(self.authority().pem, encoding="ascii")
         for stack in self.stacks():
@@ -128,6 +131,9 @@ class Configuration:
                 file.set(["registry", "inCluster", "key"], sealed)
                 file.save()
                 self.commit("Renew the registry's certificate")
+            self._trust_signers(file)
+            file.save()
+        self.commit("Trust the signatures made on this machine")
 
     def commit(self, message: str) -> None:
         """Commit whatever changed in the directory."""
@@ -140,6 +146,16 @@ class Configuration:
         for directory in (self.directory, self._authority_directory, state_dir() / "backend"):
             shutil.rmtree(directory, ignore_errors=True)
         self._passphrase_file.unlink(missing_ok=True)
+        self.signers.remove()
+
+    def _trust_signers(self, file: StackFile) -> None:
+        """Let an environment trust this machine's signers, unless it does, perhaps by other names and roles."""
+        if file.get(["kind"]) != "environment":
+            return
+        trusted = {signer.get("key") for signer in (file.get(["signers"]) or {}).values()}
+        for name, entry in self.signers.entries().items():
+            if entry["key"] not in trusted:
+                file.set(["signers", name], entry)
 
     def _write_project(self) -> None:
         """`Pulumi.yaml`, with the program where this checkout is."""

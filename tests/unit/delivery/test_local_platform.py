@@ -21,6 +21,7 @@ class FakePlatform:
     exists: bool = True
     events: list[str] = field(default_factory=list)
     env: dict[str, str] = field(default_factory=dict)
+    signers: dict[str, Path] = field(default_factory=dict)
     withheld: dict[str, Any] = field(default_factory=dict)
 
     def find(self) -> FakePlatform | None:

@@ -19,6 +19,7 @@ from local.platform.configuration import Configuration
 CLUSTER = {"kubeconfig": "/somewhere/kubeconfig", "context": "slipway-x", "identifier": "slipway-x"}
 IMAGES = {"registry": "slipway.local/registry:1", "kubectl": "slipway.local/kubectl:1"}
 NAMES = ["127.0.0.1", "registry.example"]
+SIGNERS = {"ci": ("builder",), "verifier": ("verifier",), "approver": ("approver",)}
 
 
 @pytest.fixture(autouse=True)
@@ -124,3 +125,41 @@ def test_it_knows_no_stack_that_is_not_committed() -> None:
     names = {path.name[len("Pulumi.") : -len(".yaml")] for path in REPOSITORY.glob("Pulumi.*.yaml")}
     assert set(_generated().stacks()) == names
     assert module.REGISTRY_CA in {path.name for path in Configuration().directory.iterdir()}
+
+
+def test_every_environment_trusts_the_signers_of_this_machine_and_nothing_else_does(state: Path) -> None:
+    configuration = _generated()
+    for stack in configuration.stacks():
+        settings = Settings.from_file(configuration.stack(stack), complete=False)
+        roles = {name: signer.roles for name, signer in getattr(settings, "signers", {}).items()}
+        assert roles == ({} if stack == "shared" else SIGNERS)
+    for name, path in configuration.signers.files.items():
+        assert path == state / "signers" / f"{name}.key"
+        assert stat.S_IMODE(path.stat().st_mode) == 0o600
+        assert path.read_text() not in "".join(file.read_text() for file in configuration.directory.glob("*.yaml"))
+    assert stat.S_IMODE((state / "signers").stat().st_mode) == 0o700
+
+
+def test_an_older_directory_gets_signers_once_and_keeps_what_it_says_of_them() -> None:
+    configuration = _generated()
+    configuration.signers.remove()
+    file = configuration.stack("prod")
+    file.set(["signers"], {"alice": {"roles": ["approver"], "key": configuration.signers.entries()["approver"]["key"]}})
+    file.save()
+    test = configuration.stack("test")
+    test.delete(["signers"])
+    test.save()
+    configuration.refresh(registry_names=NAMES)
+    assert set(configuration.stack("test").get(["signers"])) == set(SIGNERS)
+    assert set(configuration.stack("prod").get(["signers"])) == {"alice", "ci", "verifier"}
+    Settings.from_file(configuration.stack("prod"), complete=False)
+    commits = run(["git", "-C", str(configuration.directory), "rev-list", "--count", "HEAD"])
+    configuration.refresh(registry_names=NAMES)
+    assert run(["git", "-C", str(configuration.directory), "rev-list", "--count", "HEAD"]) == commits
+
+
+def test_no_key_is_left_when_it_is_removed(state: Path) -> None:
+    configuration = _generated()
+    configuration.remove()
+    assert not configuration.signers.files
+    assert not (state / "signers").exists()
