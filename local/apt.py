@@ -24,6 +24,12 @@ def ensure(*packages: str) -> None:
         _install(missing)
 
 
+def check(*packages: str) -> None:
+    """Raises `MachineUnfit` where `ensure` would for the same; changes nothing."""
+    if missing := _missing(packages):
+        _require_debian_and_root(missing)
+
+
 def _missing(packages: tuple[str, ...]) -> list[str]:
     if shutil.which("dpkg-query") is None:
         return list(packages)

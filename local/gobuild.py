@@ -19,6 +19,7 @@ from adapters.command import CommandFailed, run
 from adapters.errors import MachineUnfit
 from adapters.paths import cache_dir
 from adapters.progress import step
+from local import disk
 
 GO_MINIMUM = (1, 26)
 DISK_NEEDED = 6 << 30
@@ -32,8 +33,7 @@ def build(module: Path, packages: Sequence[str], *, ldflags: str = "", tags: str
 
     Raises `MachineUnfit` when Go is missing or too old or the disk too full, `CommandFailed` when the compiler does.
     """
-    go = _go_version()
-    target = cache_dir() / "bin" / _fingerprint(module, [go, *packages, ldflags, tags])
+    go, target = _target(module, packages, ldflags, tags)
     binaries = {_binary_name(package): target / _binary_name(package) for package in packages}
     if target.is_dir():
         return binaries
@@ -43,6 +43,19 @@ def build(module: Path, packages: Sequence[str], *, ldflags: str = "", tags: str
             with step(f"building {', '.join(binaries)} with {go}"):
                 _compile(module, packages, ldflags, tags, target)
     return binaries
+
+
+def check(module: Path, packages: Sequence[str], *, ldflags: str = "", tags: str = "") -> None:
+    """Raises `MachineUnfit` where `build` would for the same; writes nothing."""
+    _, target = _target(module, packages, ldflags, tags)
+    if not target.is_dir():
+        _require_disk(target.parent)
+
+
+def _target(module: Path, packages: Sequence[str], ldflags: str, tags: str) -> tuple[str, Path]:
+    """The Go release that builds, and the folder that all binaries of the build are in."""
+    go = _go_version()
+    return go, cache_dir() / "bin" / _fingerprint(module, [go, *packages, ldflags, tags])
 
 
 def _compile(module: Path, packages: Sequence[str], ldflags: str, tags: str, target: Path) -> None:
@@ -80,14 +93,8 @@ def _go_version() -> str:
 
 
 def _require_disk(directory: Path) -> None:
-    free = shutil.disk_usage(directory).free
-    if free < DISK_NEEDED:
-        raise MachineUnfit(
-            f"there is not enough disk space to build: {free / 2**30:.1f} GiB are free",
-            where=str(directory),
-            allowed=f"at least {DISK_NEEDED / 2**30:.0f} GiB",
-            fix=f"Free some, or name another place by SLIPWAY_CACHE_DIR. {_OWN_CLUSTER}",
-        )
+    fix = f"Free some, or name another place by SLIPWAY_CACHE_DIR. {_OWN_CLUSTER}"
+    disk.require(directory, DISK_NEEDED, "to build", fix=fix)
 
 
 def _fingerprint(module: Path, settings: Sequence[str]) -> str:

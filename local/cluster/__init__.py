@@ -4,7 +4,7 @@
 leaves nothing. One process is the root of each cluster: when it ends, however it ends, the kernel ends all the rest.
 """
 
-from local.cluster.lifecycle import Cluster, ComponentStatus, Status, down, find, status, up
+from local.cluster.lifecycle import Cluster, ComponentStatus, Status, check_machine, down, find, status, up
 from local.cluster.spec import NODE_ADDRESS, ClusterSpec, Mirror
 
 __all__ = [
@@ -14,6 +14,7 @@ __all__ = [
     "ComponentStatus",
     "Mirror",
     "Status",
+    "check_machine",
     "down",
     "find",
     "status",

@@ -12,7 +12,10 @@ from pathlib import Path
 from local import gobuild
 
 _MODULES = Path(__file__).resolve().parent / "modules"
-_KUBERNETES = ("kube-apiserver", "kube-controller-manager", "kube-scheduler", "kubelet", "kube-proxy")
+_KUBERNETES = [
+    f"k8s.io/kubernetes/cmd/{name}"
+    for name in ("kube-apiserver", "kube-controller-manager", "kube-scheduler", "kubelet", "kube-proxy")
+]
 
 
 def kubernetes_version() -> str:
@@ -26,10 +29,13 @@ def build() -> dict[str, Path]:
     """Each program's path by its name, built where the cache lacks it (minutes for Kubernetes)."""
     etcd = gobuild.build(_MODULES / "etcd", ["go.etcd.io/etcd/server/v3"])
     coredns = gobuild.build(_MODULES / "coredns", ["slipway.local/coredns"])
-    kubernetes = gobuild.build(
-        _MODULES / "kubernetes", [f"k8s.io/kubernetes/cmd/{name}" for name in _KUBERNETES], ldflags=_version_flags()
-    )
+    kubernetes = gobuild.build(_MODULES / "kubernetes", _KUBERNETES, ldflags=_version_flags())
     return {"etcd": etcd["server"], **coredns, **kubernetes}
+
+
+def check() -> None:
+    """Raises `MachineUnfit` where this machine could not build the largest of them, if the cache lacks it."""
+    gobuild.check(_MODULES / "kubernetes", _KUBERNETES, ldflags=_version_flags())
 
 
 def _version_flags() -> str:

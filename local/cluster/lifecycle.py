@@ -24,7 +24,7 @@ from adapters.errors import BadInput, MachineUnfit, SlipwayError
 from adapters.kubeconfig import open_client
 from adapters.kubernetes import Kubernetes
 from adapters.progress import step
-from local import apt
+from local import apt, disk
 from local.cluster import binaries, cgroups, configs, pki, process
 from local.cluster.addons import addons
 from local.cluster.preload import contents, preload
@@ -127,7 +127,7 @@ def up(spec: ClusterSpec) -> Cluster:
     of its programs restart it, with its data kept.
     """
     layout = Layout(spec.name)
-    _require_root()
+    check_machine()
     with _guard(layout):
         plan = _plan(spec)
         pid = process.supervisor_pid(layout)
@@ -143,6 +143,14 @@ def up(spec: ClusterSpec) -> Cluster:
         _await_ready(layout)
         _save_plan(layout, plan)
     return Cluster(spec.name)
+
+
+def check_machine() -> None:
+    """Raises `MachineUnfit` where no cluster can be brought up; builds, installs and writes nothing."""
+    _require_root()
+    cgroups.check()
+    apt.check(*PACKAGES)
+    binaries.check()
 
 
 def find(name: str = "local") -> Cluster | None:
@@ -237,6 +245,7 @@ def _save_plan(layout: Layout, plan: Mapping[str, object]) -> None:
 def _prepare(layout: Layout, spec: ClusterSpec, plan: Mapping[str, object]) -> None:
     _require_disk(layout)
     cgroups.remove(layout.cgroup)  # of a run that was killed
+    cgroups.create(layout.cgroup)
     for folder in (layout.directory, layout.config, layout.node, layout.logs):
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     for stale in (layout.status, layout.images_ready):
@@ -268,15 +277,8 @@ def _import_images(layout: Layout, spec: ClusterSpec, pid: int) -> None:
 
 
 def _require_disk(layout: Layout) -> None:
-    layout.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-    free = shutil.disk_usage(layout.directory).free
-    if free < _DISK_NEEDED:
-        raise MachineUnfit(
-            f"there is not enough disk space for a cluster: {free / 2**30:.1f} GiB are free",
-            where=str(layout.directory),
-            allowed=f"at least {_DISK_NEEDED / 2**30:.0f} GiB",
-            fix="Free some, or name another place by SLIPWAY_STATE_DIR",
-        )
+    fix = "Free some, or name another place by SLIPWAY_STATE_DIR"
+    disk.require(layout.directory, _DISK_NEEDED, "for a cluster", fix=fix)
 
 
 def _write_kubeconfig(layout: Layout, port: int) -> None:

@@ -1,4 +1,4 @@
-"""Makes the namespaces a supervisor was started in into a node: its directories, its network, its cgroup.
+"""Makes the namespaces a supervisor was started in into a node: its directories and its network.
 
 The node has /run, /tmp, /var/lib and /var/log to itself: its programs write where they always do, hostPath mounts of
 log collectors work, and nothing of it appears on the host. Called once, by the supervisor, before anything else runs.
@@ -11,7 +11,6 @@ from pathlib import Path
 
 from adapters.command import run
 from adapters.paths import REPOSITORY, cache_dir
-from local.cluster import cgroups
 from local.cluster.spec import NODE_NETWORK, RUNTIME, SERVICE_NETWORK, Layout
 
 _TUNABLES = {
@@ -26,13 +25,12 @@ _TUNABLES = {
 
 
 def become_node(layout: Layout) -> None:
-    """Set up mounts, network and cgroup."""
+    """Set up mounts and network."""
     _mount_own_directories(layout)
     _shield_kernel_settings()
     # Volumes that pods mount for each other travel along shared mounts; this is a tree of our own, not the host's.
     run(["mount", "--make-rshared", "/"])
     _set_up_network()
-    cgroups.create(layout.cgroup)
 
 
 def _mount_own_directories(layout: Layout) -> None:

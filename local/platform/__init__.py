@@ -48,6 +48,7 @@ class LocalPlatform:
     @classmethod
     def prepare(cls) -> LocalPlatform:
         """Start the cluster and generate the configuration directory, each if it is not there."""
+        clusters.check_machine()  # before images are built beside, which would go on for minutes
         configuration = Configuration()
         # Services are built mostly by waiting for packages, clusters by compiling: on a fresh machine both at once.
         images = None if configuration.exists else _build_services()

@@ -12,7 +12,7 @@ import pytest
 from adapters.errors import BadInput, MachineUnfit
 from local import apt
 from local import cluster as clusters
-from local.cluster import binaries, process
+from local.cluster import binaries, cgroups, process
 from local.cluster.spec import Layout
 
 SPEC = clusters.ClusterSpec(name="test", pause="pause:1")
@@ -23,6 +23,8 @@ def state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A state directory of its own, and a machine that has everything."""
     monkeypatch.setenv("SLIPWAY_STATE_DIR", str(tmp_path))
     monkeypatch.setattr(os, "geteuid", lambda: 0)
+    for part in (apt, binaries, cgroups):
+        monkeypatch.setattr(part, "check", lambda *_: None)
     monkeypatch.setattr(apt, "ensure", lambda *_: None)
     monkeypatch.setattr(binaries, "build", dict)
     return tmp_path

@@ -80,6 +80,19 @@ def test_a_full_disk_is_refused_before_anything_is_built(
     module: Path, go: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(gobuild, "DISK_NEEDED", 1 << 60)
-    with pytest.raises(MachineUnfit, match="not enough disk space"):
-        gobuild.build(module, ["example.com/cmd/tool"])
+    for build in (gobuild.check, gobuild.build):
+        with pytest.raises(MachineUnfit, match="not enough disk space"):
+            build(module, ["example.com/cmd/tool"])
+    assert not go.read_text()
+
+
+def test_what_is_built_already_needs_no_disk(module: Path, go: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    gobuild.build(module, ["example.com/cmd/tool"])
+    monkeypatch.setattr(gobuild, "DISK_NEEDED", 1 << 60)
+    gobuild.check(module, ["example.com/cmd/tool"])
+
+
+def test_looking_whether_it_could_be_built_writes_nothing(module: Path, go: Path, tmp_path: Path) -> None:
+    gobuild.check(module, ["example.com/cmd/tool"])
+    assert not (tmp_path / "cache").exists()
     assert not go.read_text()
