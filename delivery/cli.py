@@ -10,7 +10,25 @@ import click
 
 from adapters.errors import BadInput, SlipwayError
 from delivery import options
-from delivery.commands import cluster, down, drift, engine, history, preview, render, status, up
+from delivery.commands import (
+    cluster,
+    compare,
+    down,
+    drift,
+    engine,
+    freeze,
+    history,
+    hold,
+    preview,
+    promote,
+    release,
+    render,
+    rollback,
+    sign_off,
+    status,
+    up,
+    verify,
+)
 from delivery.factory import Factory, Seams
 
 _INTERRUPTED = 130
@@ -47,9 +65,19 @@ for _command in (
     render.render,
     down.down,
     status.status,
+    promote.promote,
+    rollback.rollback,
+    verify.verify,
     history.history,
+    sign_off.sign_off,
+    hold.hold,
+    hold.unhold,
+    freeze.freeze,
+    freeze.unfreeze,
+    compare.compare,
     cluster.cluster,
     engine.engine,
+    release.release,
 ):
     slipway.add_command(_command)
 
