@@ -12,6 +12,7 @@ from delivery.agreement import agree_to_update
 from delivery.change import Changer
 from delivery.console import table
 from delivery.factory import Factory
+from delivery.releases import bootstrap
 from delivery.updates import Results, run
 from delivery.workspace import Workspace
 
@@ -57,6 +58,8 @@ def up(factory: Factory, stacks: tuple[str, ...], message: str) -> None:
     facts = results.to_json() | {"links": [{"name": name, "url": url} for name, url in links.items()]}
     factory.console.facts(facts, lambda: _closing(results, links))
     results.raise_errors()
+    if factory.is_local:
+        bootstrap.begin(workspace, names, factory.console.say)
 
 
 def _refuse_what_has_no_ground(workspace: Workspace, names: Sequence[str], *, is_new: bool) -> None:

@@ -56,6 +56,9 @@ class Release:
             if not _DIGEST.fullmatch(digest):
                 raise BadInput(f"{digest!r} is no digest of an image of {service}", allowed="sha256:<64 hex digits>")
 
+    def __hash__(self) -> int:
+        return hash(self.content)
+
     @property
     def is_clean(self) -> bool:
         """Whether it was made of a commit and nothing else, so that it can be built again."""

@@ -5,8 +5,10 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import shutil
 import socket
 import subprocess
+import threading
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -42,10 +44,17 @@ def serving(
         (folder / "log").open("w") as log,
         subprocess.Popen(argv, env=environment, stdout=log, stderr=subprocess.PIPE, text=True) as process,
     ):
+        assert process.stderr is not None
         try:
-            assert process.stderr is not None
             assert any("listening on" in line for line in process.stderr), "it ended before it listened"
-            yield address
+            # Without a reader of its log it would stand still once the pipe is full.
+            reader = threading.Thread(target=shutil.copyfileobj, args=(process.stderr, log))
+            reader.start()
+            try:
+                yield address
+            finally:
+                process.terminate()
+                reader.join()
         finally:
             process.terminate()
 

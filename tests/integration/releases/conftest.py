@@ -2,13 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
-import json
-import os
 import shutil
-import socket
-import subprocess
-import threading
 import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -19,10 +13,10 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from adapters.registry import RegistryClient, digest_of
 from components.delivery_model import SignerSettings
-from delivery.releases.artifact import EMPTY, MANIFEST_TYPE, REPOSITORY, Release, canonical, manifest
+from delivery.releases.artifact import EMPTY, MANIFEST_TYPE, Release, manifest
 from delivery.releases.signing import Signer, Trust
 from delivery.releases.store import ReleaseStore
-from local.images import platform_binary
+from tests.integration.registry import serving
 
 ROLES = {"ci": "builder", "verifier": "verifier", "alice": "approver"}
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
@@ -33,29 +27,8 @@ def registry_address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """Where a registry is that lets everybody read, write and delete."""
     if shutil.which("go") is None:
         pytest.skip("the registry is built with Go, which is not installed")
-    folder = tmp_path_factory.mktemp("registry")
-    with contextlib.closing(socket.socket()) as probe:
-        probe.bind(("127.0.0.1", 0))
-        address = f"127.0.0.1:{probe.getsockname()[1]}"
-    storage = {"filesystem": {"rootdirectory": str(folder / "data")}, "delete": {"enabled": True}}
-    (folder / "config.yml").write_text(json.dumps({"version": 0.1, "storage": storage, "http": {"addr": address}}))
-    argv = [platform_binary("registry"), "serve", folder / "config.yml"]
-    environment = {**os.environ, "OTEL_TRACES_EXPORTER": "none"}
-    with (
-        (folder / "log").open("w") as log,
-        subprocess.Popen(argv, env=environment, stdout=log, stderr=subprocess.PIPE, text=True) as process,
-    ):
-        assert process.stderr is not None
-        try:
-            assert any("listening on" in line for line in process.stderr), "it ended before it listened"
-            # Without a reader of its log it would stand still once the pipe is full.
-            reader = threading.Thread(target=shutil.copyfileobj, args=(process.stderr, log), daemon=True)
-            reader.start()
-            yield address
-            process.terminate()
-            reader.join()
-        finally:
-            process.kill()
+    with serving(tmp_path_factory.mktemp("registry"), storage={"delete": {"enabled": True}}) as address:
+        yield address
 
 
 @pytest.fixture

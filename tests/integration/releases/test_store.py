@@ -10,9 +10,8 @@ import pytest
 
 from adapters.errors import BadInput, Refused
 from adapters.registry import RegistryClient, digest_of
-from delivery.releases import proof
 from delivery.releases.artifact import MANIFEST_TYPE, REPOSITORY, Release, descriptor
-from delivery.releases.proof import Kind, Tag
+from delivery.releases.proof import Kind
 from delivery.releases.signing import Signer, Trust
 from delivery.releases.store import ReleaseStore
 from tests.integration.releases.conftest import COMMIT
