@@ -8,6 +8,7 @@ to why a gate is shut.
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
@@ -19,6 +20,7 @@ from components.settings import EnvironmentSettings
 from delivery.releases.artifact import Release, canonical
 from delivery.releases.compare import shape
 from delivery.releases.proof import Kind, Piece
+from delivery.releases.provenance import commit_of
 
 _HASH_DIGITS = 12
 _SHOWN = 3
@@ -114,13 +116,17 @@ def built(case: Case, gate: Built) -> Verdict:
     by: set[str] = set()
     for service, digest in case.release.services.items():
         pieces = case.of(Kind.PROVENANCE, digest)
+        clean = [piece for piece in pieces if not _is_dirty(piece)]
+        if pieces and not clean and not gate.accept_dirty:
+            said = f"the image of {service} was built of files that are in no commit"
+            return _shut("built", f"{said}, whatever the release says; `slipway release build` in CI")
         if not pieces:
             why = f"nobody who may build says where the image of {service} comes from"
             begun = " (a fresh platform began with it)" if case.of(Kind.BOOTSTRAP, case.release.digest) else ""
             return _shut(
                 "built", f"{why}{case.faults(Kind.PROVENANCE, digest) or begun}; `slipway release build` in CI"
             )
-        by |= {str(piece.signed_by) for piece in pieces[-1:]}
+        by |= {str(piece.signed_by) for piece in (clean or pieces)[-1:]}
     return _open("built", f"by {_and(by)}{'' if case.release.is_clean else ', of files that are in no commit'}")
 
 
@@ -249,6 +255,12 @@ def _scan_fault(case: Case, piece: Piece | None) -> str | None:
                 f"passed its scan by an exception that has ended ({_told(accepted, 'id')}, {_told(accepted, 'until')})"
             )
     return None
+
+
+def _is_dirty(piece: Piece) -> bool:
+    """Whether a provenance says so. A release's own word is nobody's: only the proof of its images is signed."""
+    commit = commit_of(piece)
+    return commit is not None and not re.fullmatch(r"[0-9a-f]{40}", commit)
 
 
 def _holds(exception: object, today: date) -> bool:

@@ -175,6 +175,13 @@ class TestBuilt:
         is_shut(verdict(office, "built", release=DIRTY), "in no commit")
         opens(verdict(office, {"built": {"acceptDirty": True}}, release=DIRTY), "in no commit")
 
+    def test_a_release_that_calls_itself_clean_is_not_believed_over_its_images(self, office: Office) -> None:
+        for commit, is_open in (("dirty-" + "c" * 40, False), ("c" * 40, True)):
+            said = {"buildDefinition": {"externalParameters": {"commit": commit}}}
+            office.say(Kind.PROVENANCE, "ci", subject=HELLO, **said)
+            assert verdict(office, "built").open is is_open
+            opens(verdict(office, {"built": {"acceptDirty": True}}))
+
     def test_what_a_fresh_platform_began_with_was_not_built(self, office: Office) -> None:
         office.say(Kind.BOOTSTRAP, "ci", note="first images")
         is_shut(verdict(office, "built"), "a fresh platform began with it")
