@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from adapters.errors import Drifted
 from adapters.kubernetes import JsonObject, Kubernetes
-from adapters.registry import parse_reference
+from adapters.registry import Reference, parse_reference
 from components.settings import EnvironmentSettings
 from delivery.images import RELEASE_DIGITS
 
 _REVISION = "deployment.kubernetes.io/revision"
+_SETTLES_S = 10.0
 
 
 @dataclass(frozen=True)
@@ -20,12 +20,13 @@ class RunningService:
     """A service whose pods are all of one template. Two that are equal had no rollout between them.
 
     `rollout` names the Deployment and its revision, which grows also when an earlier template comes back; `since` is
-    when that rollout was complete.
+    when that rollout was complete. `image` is as the stack file names it, with the digest that runs.
     """
 
     digest: str
     rollout: str
     since: datetime
+    image: str = field(default="", compare=False)
 
     @property
     def release(self) -> str:
@@ -46,11 +47,6 @@ def running_services(kube: Kubernetes, settings: EnvironmentSettings) -> dict[st
     return {service: _running(kube, settings, service) for service in settings.services}
 
 
-def digests(running: Mapping[str, RunningService]) -> dict[str, str]:
-    """The digest of each service's image."""
-    return {service: found.digest for service, found in running.items()}
-
-
 def _running(kube: Kubernetes, settings: EnvironmentSettings, service: str) -> RunningService:
     deployment = kube.get("apps/v1", "Deployment", service, settings.stack)
     if deployment is None:
@@ -63,14 +59,26 @@ def _running(kube: Kubernetes, settings: EnvironmentSettings, service: str) -> R
     named = settings.images.get(service)
     if named is None or named.digest not in (None, digest):
         raise _unlike(settings, f"{settings.stack} runs {digest} as {service}, its file names {named or 'none'}")
-    since = _rolled_out_at(deployment)
+    since = _rolled_out_at(deployment) or _settled(kube, settings.stack, service)
     if since is None:
         raise Drifted(
             f"the service {service} is just being rolled out in {settings.stack}",
             fix="Try again when that is done; `slipway status` shows what runs",
         )
     metadata = deployment["metadata"]
-    return RunningService(digest, f"{metadata['uid']}/{metadata.get('annotations', {}).get(_REVISION)}", since)
+    rollout = f"{metadata['uid']}/{metadata.get('annotations', {}).get(_REVISION)}"
+    return RunningService(digest, rollout, since, str(Reference(named.name, named.tag, digest)))
+
+
+def _settled(kube: Kubernetes, namespace: str, service: str) -> datetime | None:
+    """When the rollout was complete, once it is; None if that takes longer than a moment.
+
+    An update that has just ended has seen its pods ready; the Deployment's own word for it may come a moment later.
+    """
+    for _, deployment in kube.watch("apps/v1", "Deployment", namespace, name=service, timeout_s=_SETTLES_S):
+        if (since := _rolled_out_at(deployment)) is not None:
+            return since
+    return None
 
 
 def _rolled_out_at(deployment: JsonObject) -> datetime | None:
