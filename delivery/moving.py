@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import getpass
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
@@ -15,7 +14,7 @@ from delivery.factory import Factory
 from delivery.releases.access import open_store
 from delivery.releases.journal import Journal
 from delivery.releases.move import SUITE, Move, Timings, Tools
-from delivery.releases.people import signer_for
+from delivery.releases.people import signer_for, who
 from delivery.releases.proof import Piece
 from delivery.releases.store import ReleaseStore
 from delivery.releases.suite import find_suite, suites_of
@@ -33,14 +32,13 @@ class Moving:
     store: ReleaseStore
     registry: RegistryClient
     by: str
-    name: str | None
     urls: Mapping[str, str]
     timings: Timings
     message: str = "slipway"
 
     def move(self) -> Move:
         """What carries a plan out, or a move that was cut short to its end."""
-        signer = signer_for(self.workspace, "verifier", self.name)
+        signer = signer_for(self.workspace, "verifier")
         seams, say = self.factory.seams, self.factory.console.say
 
         def update(stack: str) -> Outcome:
@@ -86,8 +84,8 @@ def look(factory: Factory, stack: str, *, name: str | None, urls: Mapping[str, s
     workspace = factory.workspace()
     workspace.environment(stack)
     with open_store(workspace, stack) as (store, registry):
-        by = _who(factory, workspace, name)
-        yield Moving(factory, workspace, stack, store, registry, by, name, urls or {}, timings)
+        by = who(workspace, name)
+        yield Moving(factory, workspace, stack, store, registry, by, urls or {}, timings)
 
 
 @contextlib.contextmanager
@@ -104,9 +102,3 @@ def moving(
                 if journal.read() is not None:
                     factory.console.complain(f"`slipway rollback {stack} --recover` brings what was begun to its end.")
                 raise
-
-
-def _who(factory: Factory, workspace: Workspace, name: str | None) -> str:
-    """Who acts, as records and commits say it."""
-    said = name or factory.seams.environ.get("SLIPWAY_IDENTITY")
-    return said or Repository(workspace.config_dir).person() or getpass.getuser()

@@ -77,7 +77,7 @@ yes_option = click.option(
 
 message_option = click.option("--message", "-m", metavar="TEXT", default="", help="Why; kept in the stack's history.")
 as_option = click.option(
-    "--as", "name", metavar="NAME", help="Who acts; also SLIPWAY_IDENTITY. [default: the one that may, if it is one]"
+    "--as", "name", metavar="NAME", help="Who acts, for the record; also SLIPWAY_IDENTITY. [default: this user]"
 )
 
 
