@@ -215,8 +215,8 @@ def _unentitled(kind: Kind, predicate: Mapping[str, Any], opened: Opened) -> str
     wanted = roles_for(kind, predicate)
     if set(wanted) & set(opened.roles):
         return None
-    role, its = " and ".join(opened.roles), " or ".join(wanted)
-    return f"{opened.signed_by}, who signed it, is {role}, and this is the word of a {its}"
+    roles, its = " and ".join(opened.roles), " or ".join(wanted)
+    return f"{opened.signed_by} signed it, who counts as {roles}, and not as {its}"
 
 
 def _signed_subjects(statement: Mapping[str, Any]) -> list[str]:

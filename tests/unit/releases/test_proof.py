@@ -49,7 +49,7 @@ def test_each_kind_counts_by_its_role_and_by_no_other(kind: Kind) -> None:
         assert piece.roles == (role,)
         assert piece.counts is (role == proof.ROLE_OF[kind])
         if not piece.counts:
-            assert piece.fault == f"{name}, who signed it, is {role}, and this is the word of a {proof.ROLE_OF[kind]}"
+            assert piece.fault == f"{name} signed it, who counts as {role}, and not as {proof.ROLE_OF[kind]}"
 
 
 def test_a_verification_by_hand_may_be_an_approvers_too() -> None:
