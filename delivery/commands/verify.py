@@ -42,19 +42,10 @@ Exit codes: 0 passed, 1 failed or not complete, 2 what runs is not what the file
 says, 3 bad input, 4 refused, 5 unreachable, 7 the machine lacks something."""
 
 
-def _pairs(_: click.Context, parameter: click.Parameter, values: tuple[str, ...]) -> dict[str, str]:
-    pairs = dict(value.partition("=")[::2] for value in values)
-    if wrong := [name for name, value in pairs.items() if not (name and "://" in value)]:
-        raise click.BadParameter(f"{wrong[0]!r}: write SERVICE=http://…", param=parameter)
-    return pairs
-
-
 @click.command(help=_HELP)
 @options.stack_argument
 @click.argument("suite", required=False, metavar="[SUITE]")
-@click.option(
-    "--url", "urls", multiple=True, callback=_pairs, metavar="SERVICE=URL", help="Where a service is reached."
-)
+@options.urls_option
 @click.option(
     "--deadline",
     type=click.FloatRange(min=0, min_open=True),

@@ -25,7 +25,7 @@ class RunningService:
 
     digest: str
     rollout: str
-    since: datetime
+    since: datetime = field(compare=False)
     image: str = field(default="", compare=False)
 
     @property

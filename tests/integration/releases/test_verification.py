@@ -91,7 +91,7 @@ def _all(store: ReleaseStore, release: Release) -> list[Piece]:
     return store.proof(REPOSITORY, release.digest)
 
 
-def test_a_pass_is_signed_and_attached_with_its_report(
+def test_a_pass_is_signed_and_attached_with_its_report(  # noqa: PLR0917 - fixtures
     make: Make, url: str, store: ReleaseStore, release: Release, registry: RegistryClient, said: list[str]
 ) -> None:
     piece = make({"hello": url}).run("smoke")
@@ -136,7 +136,7 @@ def test_a_failing_rerun_revokes_the_pass_before_it_and_only_that(
     assert make().run("smoke").predicate["revokes"] == anew.digest
 
 
-def test_a_pass_in_another_stack_or_of_another_suite_is_not_revoked(
+def test_a_pass_in_another_stack_or_of_another_suite_is_not_revoked(  # noqa: PLR0917 - fixtures
     make: Make,
     url: str,
     suites: Callable[[str], Path],
@@ -168,7 +168,7 @@ def test_a_suite_that_takes_too_long_is_a_fail(make: Make, suites: Callable[[str
         (lambda world: setattr(world, "running", {}), "hello is gone"),
     ],
 )
-def test_nothing_is_recorded_of_an_environment_that_changed_meanwhile(
+def test_nothing_is_recorded_of_an_environment_that_changed_meanwhile(  # noqa: PLR0917 - fixtures
     change: Callable[[World], None],
     words: str,
     world: World,
