@@ -5,15 +5,16 @@ from __future__ import annotations
 import base64
 import re
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
-from adapters.errors import BadInput, Unreachable
-from adapters.registry import Reference, RegistryClient, parse_reference
+from adapters.errors import BadInput, Refused, Unreachable
+from adapters.registry import Reference, RegistryClient, digest_of, parse_reference
 
 DIGEST = "sha256:" + "a1" * 32
 OTHER = "sha256:" + "b2" * 32
+MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 BASIC = "Basic " + base64.b64encode(b"ci:s3cret").decode()
 
 
@@ -150,6 +151,8 @@ def test_a_forbidden_repository_is_explained(serve: Any, registry: Any) -> None:
 class Issuer:
     """A registry that wants tokens, and the issuer of them: one a repository, each good for some requests."""
 
+    _action: ClassVar = {"GET": "pull", "HEAD": "pull", "POST": "pull,push", "PUT": "pull,push", "DELETE": "delete"}
+
     def __init__(self, good_for: int = 99, key: str = "token") -> None:
         self.issued: list[dict[str, str]] = []
         self.credentials: list[str | None] = []
@@ -164,8 +167,8 @@ class Issuer:
             self._left[f"Bearer {token} {exchange.params['scope']}"] = self._good_for
             exchange.reply(200, {self._key: token})
             return
-        repository = re.sub(r"^/v2/(.+)/(manifests|tags)/.*$", r"\1", exchange.route)
-        scope = f"repository:{repository}:pull"
+        repository = re.sub(r"^/v2/(.+)/(manifests|blobs|tags)/.*$", r"\1", exchange.route)
+        scope = f"repository:{repository}:{self._action[exchange.command]}"
         use = f"{exchange.headers['Authorization']} {scope}"
         if self._left.get(use, 0) > 0:
             self._left[use] -= 1
@@ -199,6 +202,16 @@ def test_a_token_that_has_expired_is_replaced(serve: Any, registry: Any) -> None
     client = registry(serve(issuer).host)
     assert [client.digest_of("org/hello", "v1") for _ in range(3)] == [DIGEST] * 3
     assert len(issuer.issued) == 3
+
+
+def test_a_token_to_read_is_not_taken_for_one_to_write(serve: Any, registry: Any) -> None:
+    issuer = Issuer()
+    client = registry(serve(issuer).host)
+    for _ in range(2):
+        client.put_manifest("org/hello", "v1", b"{}", MANIFEST)
+        client.digest_of("org/hello", "v1")
+        client.delete_manifest("org/hello", DIGEST)
+    assert [asked["scope"].rpartition(":")[2] for asked in issuer.issued] == ["pull,push", "pull", "delete"]
 
 
 @pytest.mark.parametrize(
@@ -311,3 +324,119 @@ def test_no_proxy_stands_before_a_registry_of_this_machine(
     for name in ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"):
         monkeypatch.setenv(name, "http://127.0.0.1:1")
     assert registry(serve(_serving).host).digest_of("org/hello", "v1") == DIGEST
+
+
+def _answering(status: int, body: Any = b"", **headers: str) -> Callable[[Any], None]:
+    return lambda exchange: exchange.reply(
+        status, body, {name.replace("_", "-"): text for name, text in headers.items()}
+    )
+
+
+def test_a_manifest_is_its_bytes_and_none_where_there_is_none(serve: Any, registry: Any) -> None:
+    client = registry(serve(_answering(200, b"{}", Docker_Content_Digest=digest_of(b"{}"))).host)
+    assert client.manifest("org/hello", "v1") == b"{}"
+    assert client.manifest("org/hello", digest_of(b"{}")) == b"{}"
+    assert registry(serve(_answering(404)).host).manifest("org/hello", "v1") is None
+
+
+def test_bytes_that_their_digest_does_not_name_are_not_believed(serve: Any, registry: Any) -> None:
+    client = registry(serve(_answering(200, b"{}", Docker_Content_Digest=OTHER)).host)
+    for ask in (client.manifest, client.blob):
+        with pytest.raises(Unreachable, match=f"answer to org/hello {OTHER} is not what the digest names"):
+            ask("org/hello", OTHER)
+    with pytest.raises(Unreachable, match="answer to org/hello v1"):
+        client.manifest("org/hello", "v1")
+
+
+def test_a_blob_that_is_not_there_is_said_to_be_missing(serve: Any, registry: Any) -> None:
+    with pytest.raises(BadInput, match=f"repository org/hello has no blob {DIGEST}"):
+        registry(serve(_answering(404)).host).blob("org/hello", DIGEST)
+
+
+@pytest.mark.parametrize("absolute", [False, True])
+def test_a_blob_is_uploaded_to_where_the_registry_says_unless_it_is_there(
+    serve: Any, registry: Any, absolute: bool
+) -> None:
+    stored: dict[str, bytes] = {}
+
+    def answer(exchange: Any) -> None:
+        host = f"http://{exchange.headers['Host']}" if absolute else ""
+        match exchange.command, exchange.route:
+            case "HEAD", route:
+                exchange.reply(200 if route.rpartition("/")[2] in stored else 404)
+            case "POST", "/v2/org/hello/blobs/uploads/":
+                exchange.reply(202, headers={"Location": f"{host}/elsewhere/1?_state=a%2Bb"})
+            case "PUT", "/elsewhere/1" if exchange.params["_state"] == "a+b":
+                stored[exchange.params["digest"]] = exchange.body
+                exchange.reply(201)
+            case _:
+                exchange.reply(500)
+
+    client = registry(serve(answer).host)
+    assert [client.put_blob("org/hello", b"content") for _ in range(2)] == [digest_of(b"content")] * 2
+    assert stored == {digest_of(b"content"): b"content"}
+
+
+def test_a_manifest_goes_with_its_media_type_and_a_copied_tag_keeps_it(serve: Any, registry: Any) -> None:
+    index = b'{"manifests":[]}'
+    put: list[tuple[str, str, bytes]] = []
+
+    def answer(exchange: Any) -> None:
+        if exchange.command == "PUT":
+            put.append((exchange.route.rpartition("/")[2], exchange.headers["Content-Type"], exchange.body))
+        found = exchange.command == "PUT" or exchange.route.endswith(digest_of(index))
+        exchange.reply(201 if exchange.command == "PUT" else 200 if found else 404, index)
+
+    client = registry(serve(answer).host)
+    assert client.put_manifest("org/hello", "v1", b"{}", MANIFEST) == digest_of(b"{}")
+    client.copy_tag("org/hello", digest_of(index), "latest")
+    assert put == [("v1", MANIFEST, b"{}"), ("latest", "application/vnd.oci.image.index.v1+json", index)]
+    with pytest.raises(BadInput, match=f"no manifest {OTHER}"):
+        client.copy_tag("org/hello", OTHER, "latest")
+
+
+def test_what_a_registry_says_of_a_write_is_told(serve: Any, registry: Any) -> None:
+    errors = {"errors": [{"code": "MANIFEST_BLOB_UNKNOWN", "message": "blob unknown to registry", "detail": "x"}]}
+    client = registry(serve(_answering(400, errors)).host)
+    with pytest.raises(Unreachable, match=r"answers with 400 to /v2/org/hello/manifests/v1: blob unknown to registry"):
+        client.put_manifest("org/hello", "v1", b"{}", MANIFEST)
+    for body in (b"<html>", b"[]", b'{"errors": 1}'):
+        with pytest.raises(Unreachable, match=r"answers with 400 to /v2/org/hello/manifests/v1\.$"):
+            registry(serve(_answering(400, body)).host).put_manifest("org/hello", "v1", b"{}", MANIFEST)
+
+
+def test_what_is_gone_is_deleted(serve: Any, registry: Any) -> None:
+    for status in (202, 404):
+        registry(serve(_answering(status)).host).delete_manifest("org/hello", DIGEST)
+
+
+def test_a_registry_that_takes_no_writes_or_deletes_refuses_and_says_what_to_do(serve: Any, registry: Any) -> None:
+    client = registry(serve(_answering(405)).host)
+    with pytest.raises(Refused, match=r"does not let anybody delete .*storage\.delete\.enabled"):
+        client.delete_manifest("org/hello", DIGEST)
+    with pytest.raises(Refused, match=r"does not let anybody write .*not read-only"):
+        client.put_manifest("org/hello", "v1", b"{}", MANIFEST)
+
+
+def test_who_may_not_write_is_told(serve: Any, registry: Any) -> None:
+    client = registry(serve(_answering(403)).host)
+    with pytest.raises(BadInput, match=r"does not let us write /v2/org/hello/manifests/v1 \(403\)"):
+        client.put_manifest("org/hello", "v1", b"{}", MANIFEST)
+    with pytest.raises(BadInput, match="does not let us delete"):
+        client.delete_manifest("org/hello", DIGEST)
+
+
+def test_an_upload_without_a_place_is_not_begun(serve: Any, registry: Any) -> None:
+    def answer(exchange: Any) -> None:
+        exchange.reply(404 if exchange.command == "HEAD" else 202)
+
+    with pytest.raises(Unreachable, match="does not say where to upload to"):
+        registry(serve(answer).host).put_blob("org/hello", b"content")
+    with pytest.raises(Unreachable, match="no place for /v2/org/hello/blobs/uploads/"):
+        registry(serve(_answering(404)).host).put_blob("org/hello", b"content")
+
+
+def test_a_manifest_that_no_registry_takes_is_not_sent(serve: Any, registry: Any) -> None:
+    client = registry(serve(lambda exchange: exchange.drop()).host)
+    with pytest.raises(BadInput, match="too large"):
+        client.put_manifest("org/hello", "v1", b" " * (4 * 2**20 + 1), MANIFEST)
