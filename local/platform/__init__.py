@@ -87,6 +87,11 @@ class LocalPlatform:
         """Environment variables by which Pulumi's engines open the stacks."""
         return self._configuration.env
 
+    @property
+    def signers(self) -> Mapping[str, Path]:
+        """Private keys that sign here, by their signer's name."""
+        return self._configuration.signers.files
+
     def before(self, stack: str) -> None:
         """See to it that each service a stack runs has an image: a fresh platform begins with those of this checkout.
 
