@@ -108,7 +108,7 @@ class Repository:
             self._run("add", "--intent-to-add", "--", *names)
             if self.head is not None and not self._run("diff", "--name-only", "HEAD", "--", *names).strip():
                 return self.head
-            self._run(*self._identity(), "commit", "--quiet", "--only", f"--message={message}", "--", *names)
+            self._run(*self._identity(), "commit", "--quiet", "--only", "--file=-", "--", *names, stdin=message)
         except CommandFailed as error:
             raise SlipwayError(
                 f"git does not take the commit: {error.paragraph()}",
@@ -160,8 +160,8 @@ class Repository:
             return _FALLBACK
         return ()
 
-    def _run(self, *args: str) -> str:
-        return run(["git", "-C", str(self.directory), *args], env=_QUIET)
+    def _run(self, *args: str, stdin: str | None = None) -> str:
+        return run(["git", "-C", str(self.directory), *args], env=_QUIET, stdin=stdin)
 
 
 def _commit(entry: str) -> Commit:

@@ -11,6 +11,7 @@ from delivery import options
 from delivery.agreement import agree, agree_to_deletion
 from delivery.change import Changer
 from delivery.factory import Factory
+from delivery.frozen import check_thawed
 from delivery.updates import run
 from delivery.workspace import DeclaredStack, Workspace
 
@@ -19,7 +20,7 @@ _HELP = f"""Delete all that stacks have in their clusters.
 Without STACK: all of them, those that stand on others first. What holds data (the registry's volume, prod's namespace)
 is protected, and nothing of such a stack is deleted without --delete-data. A stack that others stand on goes only
 together with them. Without STACK and with --delete-data the local platform goes altogether: cluster, images,
-configuration. Always asks first.
+configuration. Always asks first. A frozen environment is refused.
 
 \b
 Examples:
@@ -44,6 +45,7 @@ def down(factory: Factory, stacks: tuple[str, ...], delete_data: bool, message: 
         return
     workspace = factory.workspace()
     chosen = workspace.select(stacks)
+    check_thawed(workspace, chosen)
     _refuse_to_leave_others_standing(workspace, chosen, delete_data=delete_data)
     if not delete_data:
         _refuse_protected(workspace, [stack.name for stack in chosen])

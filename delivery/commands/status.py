@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
 from typing import Any
 
 import click
@@ -14,12 +15,13 @@ from delivery import options
 from delivery.console import table
 from delivery.factory import Factory
 from delivery.images import describe_image
+from delivery.releases.journal import interrupted
 from delivery.workspace import DeclaredStack, Workspace
 
 _HELP = f"""Show every stack with its last update and the images its file names, and the links of the local platform.
 
 A cluster that does not answer is said of its stack; the command ends with 0. With --json: config_dir, engine, cluster,
-links (name, url), stacks (name, kind, engine, cluster, last_update, result, images, problem).
+links (name, url), stacks (name, kind, engine, cluster, last_update, result, images, freeze, holds, problem).
 
 \b
 Examples:
@@ -61,10 +63,14 @@ def _stack(workspace: Workspace, stack: DeclaredStack) -> dict[str, Any]:
         "last_update": None,
         "result": None,
         "images": {},
+        "freeze": None,
+        "holds": [],
         "problem": None,
     }
     try:
         facts["images"] = _images(stack)
+        facts["interrupted"] = interrupted(workspace.config_dir, stack.name)
+        facts |= _words(workspace, stack)
         facts["engine"] = workspace.engine_of(stack.name)
         for update in workspace.manage(stack.name).history(1):
             shown = update.to_json()
@@ -72,6 +78,16 @@ def _stack(workspace: Workspace, stack: DeclaredStack) -> dict[str, Any]:
     except SlipwayError as error:
         facts["problem"] = error.paragraph()
     return facts
+
+
+def _words(workspace: Workspace, stack: DeclaredStack) -> dict[str, Any]:
+    """What people said of the stack: until when it is frozen, and what must not run there."""
+    if not (stack.file.get(["freeze"]) or stack.file.get(["holds"])):
+        return {}
+    settings = workspace.environment(stack.name)
+    frozen = settings.freeze if settings.freeze and settings.freeze.is_on(datetime.now(UTC)) else None
+    holds = [each.model_dump(mode="json", exclude_none=True) for each in settings.holds]
+    return {"freeze": frozen and frozen.model_dump(mode="json"), "holds": holds}
 
 
 def _images(stack: DeclaredStack) -> dict[str, Any]:
@@ -93,8 +109,18 @@ def _lines(facts: dict[str, Any]) -> list[str]:
     lines += table(rows, ("stack", "kind", "cluster", "engine", "last update (UTC)", "result", "images"))
     if facts["links"]:
         lines += ["", *table([(link["name"], link["url"]) for link in facts["links"]], ("link", "address"))]
-    problems = [f"{stack['name']}: {stack['problem']}" for stack in facts["stacks"] if stack["problem"]]
+    if words := [line for stack in facts["stacks"] for line in _word_lines(stack)]:
+        lines += ["", *words]
+    told = ("problem", "interrupted")
+    problems = [f"{stack['name']}: {stack[key]}" for stack in facts["stacks"] for key in told if stack[key]]
     return [*lines, *([""] if problems else []), *problems]
+
+
+def _word_lines(stack: dict[str, Any]) -> Iterable[str]:
+    if freeze := stack["freeze"]:
+        yield f"{stack['name']} is frozen until {freeze['until']}: {freeze['reason']} ({freeze['author']})"
+    for hold in stack["holds"]:
+        yield f"{stack['name']} must not run {hold['digest'][:19]}: {hold['reason']} ({hold['author']})"
 
 
 def _row(stack: dict[str, Any]) -> Sequence[str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import click
 
@@ -12,16 +12,19 @@ from delivery.agreement import agree_to_update
 from delivery.change import Changer
 from delivery.console import table
 from delivery.factory import Factory
+from delivery.frozen import check_thawed, leave_frozen
 from delivery.releases import bootstrap
+from delivery.releases.journal import interrupted
 from delivery.updates import Results, run
-from delivery.workspace import Workspace
+from delivery.workspace import DeclaredStack, Workspace
 
 _HELP = f"""Bring stacks to what their files declare.
 
 Without STACK: all of them, in the order in which they stand on each other. Without a configuration directory the local
 platform is meant: it is made and started first, and its links are printed. Each image of an environment must be in the
 registry before the environment is updated. On the local platform what a stack stands on has to be there, or be named
-with it. Updating prod, or an environment that is protected, asks first.
+with it. Updating prod, or an environment that is protected, asks first. A frozen environment is refused if it is named,
+else left as it is.
 
 \b
 Examples:
@@ -45,14 +48,17 @@ def up(factory: Factory, stacks: tuple[str, ...], message: str) -> None:
     if factory.is_local:
         _refuse_what_has_no_ground(existing or factory.committed(), stacks, is_new=existing is None)
     if existing is not None:
-        agree_to_update(factory, existing.select(stacks))
+        agree_to_update(factory, _chosen(existing, stacks, factory.console.say))
     workspace = factory.prepare()
-    chosen = workspace.select(stacks)
+    chosen = _chosen(workspace, stacks, lambda _: None)
     for stack in chosen:
         # The local platform writes images into its files as it goes; a team's are complete.
         workspace.settings(stack.name, complete=workspace.is_team)
         workspace.engine_of(stack.name)
     names = [stack.name for stack in chosen]
+    for name in names:
+        if cut_short := interrupted(workspace.config_dir, name):
+            factory.console.complain(f"{name}: {cut_short}.")
     results = run(chosen, Changer(workspace, factory.console, names, message or "slipway up").update)
     links = workspace.platform.links()
     facts = results.to_json() | {"links": [{"name": name, "url": url} for name, url in links.items()]}
@@ -60,6 +66,15 @@ def up(factory: Factory, stacks: tuple[str, ...], message: str) -> None:
     results.raise_errors()
     if factory.is_local:
         bootstrap.begin(workspace, names, factory.console.say)
+
+
+def _chosen(workspace: Workspace, names: Sequence[str], say: Callable[[str], None]) -> Sequence[DeclaredStack]:
+    """The stacks to update; raises `Refused` for one that is named and frozen."""
+    if not names:
+        return leave_frozen(workspace, workspace.select(()), say)
+    chosen = workspace.select(names)
+    check_thawed(workspace, chosen)
+    return chosen
 
 
 def _refuse_what_has_no_ground(workspace: Workspace, names: Sequence[str], *, is_new: bool) -> None:

@@ -157,6 +157,8 @@ class TestStatus:
             "last_update": "2026-01-02T03:04:09.500000Z",
             "result": "succeeded",
             "images": {"hello": {"name": "hello", "tag": "v1", "digest": DIGEST, "release": "1a" * 6}},
+            "freeze": None,
+            "holds": [],
             "problem": None,
         }
 
@@ -250,6 +252,7 @@ class TestCommandLine:
             ["up"], ["preview"], ["drift"], ["render"], ["down"], ["status"], ["history"],
             ["cluster", "up"], ["cluster", "down"], ["cluster", "status"], ["cluster", "kubeconfig"],
             ["engine", "adopt"],
+            ["hold"], ["unhold"], ["freeze"], ["unfreeze"], ["sign-off"], ["compare"],
         ],
         ids=" ".join,
     )  # fmt: skip
