@@ -11,6 +11,7 @@ Values are read as YAML 1.2 has it, and Pulumi: `yes`, `12:30`, `2026-11-24` are
 from __future__ import annotations
 
 import copy
+import functools
 import re
 from collections.abc import Iterator
 from typing import Any
@@ -71,8 +72,7 @@ _Loader.add_constructor(
 
 def parse(text: str) -> Any:
     """The document as plain values; raises `yaml.YAMLError`, also for a key that is there twice."""
-    _refuse_duplicates(yaml.compose(text, _Loader))
-    return _unshared(yaml.load(text, _Loader))  # noqa: S506 - a safe loader
+    return _unshared(_read(text)[1])
 
 
 def edit(text: str, wanted: Any) -> str:
@@ -84,7 +84,7 @@ def edit(text: str, wanted: Any) -> str:
 
 def line_of(text: str, path: Path) -> int | None:
     """The line, from 1, of the key or list item at `path`."""
-    root = yaml.compose(text, _Loader)
+    root, _ = _read(text)
     parent = _find(root, path[:-1])
     if not path or parent is None:
         return None if parent is None else parent.start_mark.line + 1
@@ -92,6 +92,16 @@ def line_of(text: str, path: Path) -> int | None:
         return next((key.start_mark.line + 1 for key, _ in parent.value if key.value == str(path[-1])), None)
     item = _find(root, path)
     return None if item is None else int(item.start_mark.line) + 1
+
+
+@functools.lru_cache(maxsize=8)
+def _read(text: str) -> tuple[yaml.Node | None, Any]:
+    """Nodes and values of a text, for nobody to change. Kept: parsing is slow, and a change begins where one ended."""
+    root = yaml.compose(text, _Loader)
+    _refuse_duplicates(root)
+    # Merging changes the nodes that values are made from.
+    source = yaml.compose(text, _Loader) if "<<" in text else root
+    return root, None if source is None else _Loader("").construct_document(source)
 
 
 def _unshared(value: Any) -> Any:
@@ -179,7 +189,7 @@ def _with(document: Any, path: Path, value: Any) -> Any:
 
 def _put(text: str, path: Path, value: Any) -> str | None:
     """Write `value` at `path`, whether there is one or not; None where only a wider change would do."""
-    root = yaml.compose(text, _Loader)
+    root, _ = _read(text)
     node, parent = _find(root, path), _find(root, path[:-1])
     if not path:
         return _render(value, 0, _newline(text)) if root is None else None
@@ -217,7 +227,7 @@ def _insert(text: str, parent: yaml.Node | None, key: str | int, value: Any) -> 
 
 def _remove(text: str, path: Path) -> str | None:
     """Take the lines of an entry out of a block collection that has others."""
-    parent = _find(yaml.compose(text, _Loader), path[:-1])
+    parent = _find(_read(text)[0], path[:-1])
     if not isinstance(parent, yaml.CollectionNode) or parent.flow_style or len(parent.value) < 2:  # noqa: PLR2004
         return None
     if isinstance(parent, yaml.MappingNode):
