@@ -170,12 +170,16 @@ class _RegistryHandler(BaseHTTPRequestHandler):
             self.send_response(401)
             self.send_header("WWW-Authenticate", 'Basic realm="slipway"')
         else:
-            _, _, name, _, reference = self.path.split("/")
+            _, _, name, _, reference = self.path.partition("?")[0].split("/")
             found = (name, reference) in self.server.images
             self.send_response(200 if found else 404)
             self.send_header("Docker-Content-Digest", reference if reference.startswith("sha256:") else DIGEST)
         self.send_header("Content-Length", "0")
         self.end_headers()
+
+    def do_GET(self) -> None:
+        """Of lists and contents it has none."""
+        self.do_HEAD()
 
     def log_message(self, format: str, *args: object) -> None:
         """Say nothing."""

@@ -159,6 +159,7 @@ class TestStatus:
             "images": {"hello": {"name": "hello", "tag": "v1", "digest": DIGEST, "release": "1a" * 6}},
             "freeze": None,
             "holds": [],
+            "interrupted": None,
             "problem": None,
         }
 
@@ -180,12 +181,12 @@ class TestStatus:
 
 class TestHistory:
     def test_it_lists_when_what_and_why(self, world: World) -> None:
-        done = world.run("history", "prod")
+        done = world.run("history", "prod", "--updates")
         for word in ("2026-01-02 03:04:05", "update", "succeeded", "4.5 s", "why"):
             assert word in done.out
 
     def test_json_leaves_the_configuration_out(self, world: World) -> None:
-        history = world.run("history", "prod", "--limit", "1", "--json").json
+        history = world.run("history", "prod", "--updates", "--limit", "1", "--json").json
         assert history["updates"] == [
             {
                 "version": 7,

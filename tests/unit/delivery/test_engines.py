@@ -57,7 +57,7 @@ def test_both_engines_are_asked_with_the_same_words(world: World) -> None:
     assert "--policy-pack" in ours
 
 
-@pytest.mark.parametrize("command", [["up"], ["preview"], ["drift"], ["down", "--yes"], ["history"]])
+@pytest.mark.parametrize("command", [["up"], ["preview"], ["drift"], ["down", "--yes"], ["history", "--updates"]])
 def test_another_engine_than_the_stacks_is_refused(world: World, command: list[str]) -> None:
     recorded(world, "stage", "local")
     world.run(*command, "stage", "--engine", "pulumi").explains(4, "'local'", "'pulumi'", "slipway engine adopt stage")
