@@ -258,6 +258,12 @@ class TestVerified:
         office.say(Kind.REVOCATION, revokes=passed.digest)
         is_shut(verdict(office, VERIFIED))
 
+    @pytest.mark.parametrize("by", ["mallory", "ci"])
+    def test_a_revocation_by_who_has_no_say_revokes_nothing(self, office: Office, by: str) -> None:
+        passed = office.say(Kind.VERIFICATION, **SMOKE)
+        office.say(Kind.REVOCATION, by, revokes=passed.digest)
+        opens(verdict(office, VERIFIED))
+
     def test_a_persons_own_test_is_a_suite(self, office: Office) -> None:
         manual = {"verified": {"stack": "stage", "suite": "manual"}}
         is_shut(verdict(office, manual), "slipway verify stage --manual")
@@ -382,7 +388,7 @@ class TestProofThatDoesNotCount:
     def test_another_role(self, office: Office, opener: Opener) -> None:
         other = "robot" if opener.by == "alice" else "alice"
         office.say(opener.kind, other, subject=opener.subject, **opener.said)
-        is_shut(verdict(office, opener.gate), "does not count", "word of")
+        is_shut(verdict(office, opener.gate), "does not count", other)
 
     @pytest.mark.parametrize("spoil", [unsigned, forged])
     def test_no_signature_or_one_under_something_else(
