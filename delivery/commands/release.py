@@ -351,7 +351,8 @@ def _branch(pieces: Sequence[Piece], indent: str) -> Iterator[str]:
         if not piece.counts:
             yield f"{indent}{corner}─ ✗ {piece.kind:<12}  does not count: {piece.fault}"
             continue
-        mark, back = ("✗", "; taken back by a later run") if piece.digest in taken else ("✓", "")
+        back = "; taken back by a later run" if piece.digest in taken else ""
+        mark = "✗" if back or catalogue.is_bad(piece) else "?" if catalogue.is_open(piece) else "✓"
         yield f"{indent}{corner}─ {mark} {piece.kind:<12}  {when}  {piece.signed_by}  {catalogue.describe(piece)}{back}"
 
 

@@ -77,9 +77,19 @@ def summary(entry: Entry) -> list[str]:
     for piece in entry.proof:
         if piece.counts and piece.kind in _WORDS:
             subject = " ".join(str(piece.predicate[key]) for key in ("stack", "suite") if piece.predicate.get(key))
-            failed = piece.predicate.get("result") in ("fail", "failed", "restored")
-            latest[f"{piece.kind} {subject}"] = f"{_WORDS[piece.kind]} {subject}{' ✗' if failed else ''}".strip()
+            bad = " ✗" if is_bad(piece) else ""
+            latest[f"{piece.kind} {subject}"] = f"{_WORDS[piece.kind]} {subject}{bad}".strip()
     return [*words, *latest.values()]
+
+
+def is_bad(piece: Piece) -> bool:
+    """Whether what it says is that something went wrong."""
+    return piece.predicate.get("result") in ("fail", "failed", "restored")
+
+
+def is_open(piece: Piece) -> bool:
+    """Whether it says that nobody knows."""
+    return piece.predicate.get("result") == "unscanned"
 
 
 def revoked(pieces: Sequence[Piece]) -> frozenset[str]:

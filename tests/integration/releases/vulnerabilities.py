@@ -90,12 +90,14 @@ def _insert(connection: sqlite3.Connection, number: int, vulnerability: Vulnerab
         "insert into vulnerability_handles values (?, ?, 'active', ?, ?, null, 'slipway-tests', ?)",
         (number, vulnerability.id, now, now, 2 * number - 1),
     )
-    connection.execute(
-        "insert into packages values (?, ?, ?)", (number, vulnerability.ecosystem, vulnerability.package)
-    )
+    package = (vulnerability.ecosystem, vulnerability.package)
+    known = connection.execute("select id from packages where ecosystem = ? and name = ?", package).fetchone()
+    if known is None:
+        connection.execute("insert into packages values (?, ?, ?)", (number, *package))
     system = 1 if vulnerability.ecosystem == "deb" else None
     connection.execute(
-        "insert into affected_package_handles values (?, ?, ?, ?, ?)", (number, number, system, number, 2 * number)
+        "insert into affected_package_handles values (?, ?, ?, ?, ?)",
+        (number, number, system, known[0] if known else number, 2 * number),
     )
 
 
