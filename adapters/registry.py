@@ -261,13 +261,14 @@ class _RegistryAuth(httpx2.Auth):
     """Answers the challenge of a registry: with the password itself, or with a token its issuer gives for it.
 
     https://distribution.github.io/distribution/spec/auth/token/. Tokens are kept, one for each scope; they are short
-    of life, and asked for anew when refused.
+    of life, and asked for anew when refused. Who asked for the password once is given it unasked.
     """
 
     requires_response_body = True
 
     def __init__(self, username: str | None, password: str | None) -> None:
         self._basic = httpx2.BasicAuth(username, password or "") if username else None
+        self._wants_basic: set[tuple[str, int | None]] = set()  # hosts and ports that asked for the password
         self._tokens: dict[tuple[str, str], str] = {}  # by repository and what is done there
         self._lock = threading.Lock()
 
@@ -277,11 +278,15 @@ class _RegistryAuth(httpx2.Auth):
             token = self._tokens.get(use)
         if token:
             request.headers["Authorization"] = f"Bearer {token}"
+        elif self._basic and (request.url.host, request.url.port) in self._wants_basic:
+            yield from self._basic.auth_flow(request)
+            return
         response = yield request
         if response.status_code != httpx2.codes.UNAUTHORIZED:
             return
         scheme, _, rest = response.headers.get("WWW-Authenticate", "").partition(" ")
         if scheme.lower() == "basic" and self._basic:
+            self._wants_basic.add((request.url.host, request.url.port))
             yield from self._basic.auth_flow(request)
         elif scheme.lower() == "bearer" and "realm" in (challenge := dict(_CHALLENGE.findall(rest))):
             answer = yield self._token_request(challenge)

@@ -26,6 +26,7 @@ _AT_ONCE = 8
 _FEWEST_DIGITS = 12
 _FIXED_TAG = re.compile(r"sha-.*|v\d.*")
 """Tags that mean one release for ever."""
+_TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}")
 _DIGEST_PART = re.compile(r"(?:sha256:)?([0-9a-f]{12,64})")
 _COMMIT_PART = re.compile(r"(?:sha|dirty)-[0-9a-f]{7,40}")
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
@@ -81,12 +82,16 @@ class ReleaseStore:
 
         Raises `BadInput` with those there are.
         """
+        if _TAG.fullmatch(name) and (digest := self._registry.digest_of(REPOSITORY, name)):
+            found = self.get(digest)
+            if found is not None:
+                return found, name
         tags = self.tags()
-        digest = tags.get(name) or self._digest_of_part(name, tags)
+        digest = self._digest_of_part(name, tags)
         release = self.get(digest) if digest else None
-        if release is None or digest is None:
+        if release is None:
             raise BadInput(f"there is no release {name!r}", allowed=_listed(tags), fix="See `slipway release list`")
-        return release, name if name in tags else self.tag_of(release, tags)
+        return release, self.tag_of(release, tags)
 
     def tag_of(self, release: Release, tags: Mapping[str, str] | None = None) -> str:
         """What a release is best called: by its version, its commit, another tag; its own digits where it has none."""

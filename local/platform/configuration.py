@@ -153,6 +153,8 @@ class Configuration:
         if file.get(["kind"]) != "environment":
             return
         trusted = {signer.get("key") for signer in (file.get(["signers"]) or {}).values()}
+        if not trusted:
+            file.set(["signers"], None)  # or a `{}` would be filled between its braces
         for name, entry in self.signers.entries().items():
             if entry["key"] not in trusted:
                 file.set(["signers", name], entry)

@@ -134,6 +134,27 @@ def test_a_password_is_given_where_it_is_asked_for(serve: Any, registry: Any) ->
     assert registry(serve(_basic).host, "ci", "s3cret").digest_of("org/hello", "v1") == DIGEST
 
 
+def test_a_password_that_was_asked_for_once_is_given_unasked_but_to_nobody_else(serve: Any, registry: Any) -> None:
+    seen: list[tuple[str, str | None]] = []
+
+    def take(exchange: Any) -> None:
+        seen.append((f"storage {exchange.command}", exchange.headers["Authorization"]))
+        exchange.reply(201)
+
+    def answer(exchange: Any) -> None:
+        seen.append((exchange.command, exchange.headers["Authorization"]))
+        if exchange.command == "POST":
+            exchange.reply(202, headers={"Location": f"{storage.url}/upload"})
+        else:
+            _basic(exchange)
+
+    storage, server = serve(take), serve(answer)
+    client = registry(server.host, "ci", "s3cret")
+    assert client.digest_of("org/hello", "v1") == DIGEST
+    client.put_blob("org/hello", b"content")
+    assert seen == [("HEAD", None), ("HEAD", BASIC), ("HEAD", BASIC), ("POST", BASIC), ("storage PUT", None)]
+
+
 @pytest.mark.parametrize("credentials", [(), ("ci", "wr0ng")])
 def test_a_wrong_or_missing_password_is_explained_and_not_shown(
     serve: Any, registry: Any, credentials: tuple[str, ...]
