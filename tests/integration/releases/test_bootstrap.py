@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,8 @@ from pulumi.automation import PulumiCommand
 
 from adapters.command import run
 from adapters.paths import REPOSITORY as CHECKOUT
+from delivery.cli import main
+from delivery.factory import Seams
 from delivery.platform import TeamPlatform
 from delivery.releases import bootstrap
 from delivery.releases.artifact import REPOSITORY, Release
@@ -19,13 +22,14 @@ from delivery.releases.signing import Signer
 from delivery.releases.store import ReleaseStore
 from delivery.workspace import Workspace
 from local.platform.signers import Signers
+from tests.unit.delivery.conftest import FakeEngine
 
 
 class Platform:
     """Like a local platform: environments that trust this machine's signers, and images in the registry."""
 
     def __init__(self, folder: Path, registry: str) -> None:
-        self.signers, self._folder, self._registry = Signers(folder / "signers"), folder, registry
+        self.signers, self.folder, self._registry = Signers(folder / "signers"), folder, registry
         self.said: list[str] = []
         (folder / "Pulumi.yaml").write_text("name: slipway\nruntime: python\n")
         self._write("shared", {"slipway:kind": "shared"})
@@ -43,7 +47,7 @@ class Platform:
         )
 
     def begin(self, *stacks: str, signers: bool = True) -> None:
-        platform = TeamPlatform(self._folder, signers=self.signers.files if signers else {})
+        platform = TeamPlatform(self.folder, signers=self.signers.files if signers else {})
         bootstrap.begin(Workspace(platform, _no_engine, {}), stacks, self.said.append)
 
     def _write(self, stack: str, config: Mapping[str, object]) -> None:
@@ -51,7 +55,7 @@ class Platform:
             "slipway:cluster": {"context": "ours", "identifier": "ours"},
             "slipway:registry": {"push": self._registry, "pull": "registry.example.com"},
         }
-        (self._folder / f"Pulumi.{stack}.yaml").write_text(yaml.safe_dump({"config": {**common, **config}}))
+        (self.folder / f"Pulumi.{stack}.yaml").write_text(yaml.safe_dump({"config": {**common, **config}}))
 
 
 def _no_engine(name: str) -> PulumiCommand:
@@ -80,6 +84,33 @@ def image(push_image: Callable[[str, str], str]) -> str:
 
 
 Statements = Callable[[], list[tuple[Release, Piece]]]
+
+
+@dataclass(frozen=True)
+class Found(TeamPlatform):
+    """A local platform that is there already, as the commands see it."""
+
+    def find(self) -> Found:
+        return self
+
+    prepare = find
+
+
+@pytest.mark.parametrize("is_local", [True, False])
+def test_up_begins_what_it_brought_on_the_local_platform_only(
+    platform: Platform,
+    statements: Statements,
+    image: str,
+    is_local: bool,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("shutil.which", lambda _: None)  # whatever engine is on PATH here
+    platform.runs("test", {"hello": f"hello:dev@{image}"})
+    found, engine = Found(platform.folder, signers=platform.signers.files), FakeEngine()
+    seams = Seams(commands=lambda _: engine, local_platform=lambda: found, environ={})
+    assert main(["up", "--yes", *([] if is_local else ["--config-dir", str(platform.folder)])], seams) == 0
+    assert engine.asked("up") == ["shared", "test"]
+    assert [piece.predicate["stacks"] for _, piece in statements()] == ([["test"]] if is_local else [])
 
 
 def test_all_environments_with_the_same_images_begin_with_one_release(
