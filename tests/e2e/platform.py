@@ -101,13 +101,15 @@ class Platform:
         return services.publish(name, build_service(directory, name), file, self.crypter(), ca)
 
     @contextmanager
-    def load(self, namespace: str, service: str, *, requests: int, clients: int = 8) -> Iterator[Load]:
+    def load(
+        self, namespace: str, service: str, *, requests: int, clients: int = 8, longest_s: int = _LONGEST_S
+    ) -> Iterator[Load]:
         """Requests from inside the cluster's network while the body runs, and until there were enough."""
         found = self.kube.get("v1", "Service", service, namespace)
         assert found is not None
         target = [found["spec"]["clusterIP"], str(found["spec"]["ports"][0]["port"])]
         argv = [sys.executable, str(Path(__file__).with_name("load.py")), *target]
-        argv += [str(clients), str(requests), str(_LONGEST_S)]
+        argv += [str(clients), str(requests), str(longest_s)]
         pipe = subprocess.PIPE
         with subprocess.Popen(self.cluster.inside(argv), stdin=pipe, stdout=pipe, text=True) as process:
             load = Load(process)
@@ -115,7 +117,7 @@ class Platform:
                 assert process.stdout is not None
                 assert process.stdout.readline() == "started\n"
                 yield load
-                out, _ = process.communicate(timeout=_LONGEST_S)
+                out, _ = process.communicate(timeout=longest_s)
                 load.counts = json.loads(out)
             finally:
                 process.kill()
