@@ -37,7 +37,7 @@ class UpdateFailed(SlipwayError):
 
 
 class Drifted(SlipwayError):
-    """The cluster differs from what is declared (exit code 2)."""
+    """The cluster differs from what is declared, or environments that must be alike differ (exit code 2)."""
 
     exit_code = 2
 

@@ -42,7 +42,7 @@ SLIPWAY_CONFIG_DIR, the platform of this machine is meant.
 Exit codes:
   0    done
   1    something was started and failed
-  2    the cluster differs from what is declared
+  2    the cluster differs from what is declared, or environments that must be alike
   3    bad input; nothing was changed
   4    refused: protected, held, another engine's, not confirmed
   5    a cluster or registry cannot be reached; nothing was changed
