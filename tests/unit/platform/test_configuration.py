@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import stat
 from pathlib import Path
 
@@ -34,8 +35,26 @@ def _generated() -> Configuration:
     return configuration
 
 
-def test_every_committed_stack_becomes_one_of_the_local_cluster_with_the_rest_as_it_was() -> None:
-    configuration = _generated()
+@pytest.fixture(scope="module")
+def generated_once(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A state directory with a generated configuration."""
+    state = tmp_path_factory.mktemp("once") / "state"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SLIPWAY_STATE_DIR", str(state))
+        _generated()
+    return state
+
+
+@pytest.fixture
+def configuration(state: Path, generated_once: Path) -> Configuration:
+    """A copy of that: for what is tested after generating."""
+    shutil.copytree(generated_once, state)
+    return Configuration()
+
+
+def test_every_committed_stack_becomes_one_of_the_local_cluster_with_the_rest_as_it_was(
+    configuration: Configuration,
+) -> None:
     for committed in REPOSITORY.glob("Pulumi.*.yaml"):
         name = committed.name[len("Pulumi.") : -len(".yaml")]
         here = configuration.stack(name)
@@ -51,8 +70,7 @@ def test_the_committed_files_stay_as_they_are() -> None:
     assert {path: path.read_bytes() for path in REPOSITORY.glob("Pulumi*.yaml")} == before
 
 
-def test_secrets_open_with_the_passphrase_and_with_no_other() -> None:
-    configuration = _generated()
+def test_secrets_open_with_the_passphrase_and_with_no_other(configuration: Configuration) -> None:
     file = configuration.stack("prod")
     sealed = file.get(["registryCredentials", "pull", "password", "secure"])
     passphrase = find_passphrase(configuration.env)
@@ -68,8 +86,9 @@ def test_what_is_secret_is_readable_by_its_owner_alone(state: Path) -> None:
     assert stat.S_IMODE((state / "authority").stat().st_mode) == 0o700
 
 
-def test_the_directory_is_a_clean_git_repository_that_runs_the_program_of_this_checkout() -> None:
-    configuration = _generated()
+def test_the_directory_is_a_clean_git_repository_that_runs_the_program_of_this_checkout(
+    configuration: Configuration,
+) -> None:
     assert run(["git", "-C", str(configuration.directory), "status", "--porcelain"]) == ""
     assert f"main: {REPOSITORY}" in (configuration.directory / "Pulumi.yaml").read_text(encoding="utf-8")
 
@@ -88,15 +107,13 @@ def test_an_interrupted_generation_leaves_no_directory_and_the_next_one_succeeds
     assert _generated().exists
 
 
-def test_a_refresh_changes_nothing_while_the_certificate_is_good() -> None:
-    configuration = _generated()
+def test_a_refresh_changes_nothing_while_the_certificate_is_good(configuration: Configuration) -> None:
     before = {path: path.read_bytes() for path in configuration.directory.glob("Pulumi*")}
     configuration.refresh(registry_names=NAMES)
     assert {path: path.read_bytes() for path in configuration.directory.glob("Pulumi*")} == before
 
 
-def test_a_refresh_renews_a_certificate_that_is_not_of_the_authority(state: Path) -> None:
-    configuration = _generated()
+def test_a_refresh_renews_a_certificate_that_is_not_of_the_authority(state: Path, configuration: Configuration) -> None:
     before = configuration.stack("shared").get(["registry", "inCluster", "certificate"])
     for file in ("registry-ca.key", "registry-ca.crt"):
         (state / "authority" / file).unlink()
@@ -108,8 +125,8 @@ def test_a_refresh_renews_a_certificate_that_is_not_of_the_authority(state: Path
     assert run(["git", "-C", str(configuration.directory), "status", "--porcelain"]) == ""
 
 
-def test_removing_it_leaves_nothing(state: Path) -> None:
-    _generated().remove()
+def test_removing_it_leaves_nothing(state: Path, configuration: Configuration) -> None:
+    configuration.remove()
     assert [path for path in state.rglob("*") if path.is_file()] == []
 
 
@@ -121,9 +138,9 @@ def test_the_port_of_the_committed_file_is_the_one_nodes_are_told() -> None:
     assert committed.get(["registry", "pull"]) == platform._REGISTRY_HOST
 
 
-def test_it_knows_no_stack_that_is_not_committed() -> None:
+def test_it_knows_no_stack_that_is_not_committed(configuration: Configuration) -> None:
     names = {path.name[len("Pulumi.") : -len(".yaml")] for path in REPOSITORY.glob("Pulumi.*.yaml")}
-    assert set(_generated().stacks()) == names
+    assert set(configuration.stacks()) == names
     assert module.REGISTRY_CA in {path.name for path in Configuration().directory.iterdir()}
 
 
@@ -140,8 +157,7 @@ def test_every_environment_trusts_the_signers_of_this_machine_and_nothing_else_d
     assert stat.S_IMODE((state / "signers").stat().st_mode) == 0o700
 
 
-def test_an_older_directory_gets_signers_once_and_keeps_what_it_says_of_them() -> None:
-    configuration = _generated()
+def test_an_older_directory_gets_signers_once_and_keeps_what_it_says_of_them(configuration: Configuration) -> None:
     configuration.signers.remove()
     file = configuration.stack("prod")
     file.set(["signers"], {"alice": {"roles": ["approver"], "key": configuration.signers.entries()["approver"]["key"]}})
@@ -158,8 +174,7 @@ def test_an_older_directory_gets_signers_once_and_keeps_what_it_says_of_them() -
     assert run(["git", "-C", str(configuration.directory), "rev-list", "--count", "HEAD"]) == commits
 
 
-def test_no_key_is_left_when_it_is_removed(state: Path) -> None:
-    configuration = _generated()
+def test_no_key_is_left_when_it_is_removed(state: Path, configuration: Configuration) -> None:
     configuration.remove()
     assert not configuration.signers.files
     assert not (state / "signers").exists()
