@@ -148,22 +148,22 @@ def build(
     from delivery.releases.scanners import Programs, Scanners  # noqa: PLC0415
     from local import scan  # noqa: PLC0415
 
-    found = sources.read_source(sources.find_directory(source), dirty=dirty)
-    workspace = factory.workspace()
-    stack = _stack(workspace, stack)
-    signer = signer_for(workspace, "builder", name)
-    rules = workspace.environment(stack).scan
-    with open_store(workspace, stack) as (store, registry):
-        built = ReleaseBuild(
-            source=found,
-            store=store,
-            registry=registry,
-            signer=signer,
-            builder=builders.choose(tool),
-            scanners=Scanners(Programs(scan.syft, scan.grype, scan.pip_audit)),
-            rules=rules,
-            options=BuildOptions(rebuild=rebuild, allow_unscanned=allow_unscanned),
-        ).run()
+    with sources.open_source(sources.find_directory(source), dirty=dirty) as found:
+        workspace = factory.workspace()
+        stack = _stack(workspace, stack)
+        signer = signer_for(workspace, "builder", name)
+        rules = workspace.environment(stack).scan
+        with open_store(workspace, stack) as (store, registry):
+            built = ReleaseBuild(
+                source=found,
+                store=store,
+                registry=registry,
+                signer=signer,
+                builder=builders.choose(tool),
+                scanners=Scanners(Programs(scan.syft, scan.grype, scan.pip_audit)),
+                rules=rules,
+                options=BuildOptions(rebuild=rebuild, allow_unscanned=allow_unscanned),
+            ).run()
     factory.console.facts(_built_facts(built), lambda: _built_lines(built))
 
 

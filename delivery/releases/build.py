@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from adapters import ociarchive
-from adapters.errors import MachineUnfit, Refused, SlipwayError
+from adapters.errors import BadInput, MachineUnfit, Refused, SlipwayError
 from adapters.progress import say, step
 from adapters.registry import RegistryClient
 from components.delivery_model import ScanRules
@@ -27,7 +27,7 @@ from delivery.releases.proof import Kind, Piece
 from delivery.releases.scan import Scan
 from delivery.releases.scanners import CouldNotLook, Parts, Scanners
 from delivery.releases.signing import Signer
-from delivery.releases.source import Source, SourceService
+from delivery.releases.source import SERVICES, Source, SourceService
 from delivery.releases.store import ReleaseStore
 from local.images import BuiltImage
 
@@ -153,7 +153,10 @@ class ReleaseBuild:
             say(f"  {service.name} has not changed since {known.commit[:19]}: {known.digest[:19]}")
             return known
         started = self.now()
-        built: BuiltImage = self.builder.build(service, scratch)
+        try:
+            built: BuiltImage = self.builder.build(service, scratch)
+        except BadInput as error:  # it names a place that is gone by now, since the commit was checked out anew
+            raise BadInput(error.what, where=f"{SERVICES}/{service.name}/Dockerfile", fix=error.fix) from error
         return _Image(service, built.digest, built.archive, self.source.commit, started, self.now())
 
     def _known(self, service: SourceService) -> _Image | None:
@@ -191,7 +194,6 @@ class ReleaseBuild:
             if there not in (None, digest):
                 raise Refused(
                     f"{repository}:{tag} is {there} already, and this build would be {digest}",
-                    where=str(self.source.directory),
                     fix="Such a tag never comes to mean another image. Leave out --rebuild if you gave it; else commit "
                     "again (`git commit --allow-empty`), since the base or the builder changed meanwhile",
                 )

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
-from dataclasses import dataclass
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -91,17 +94,40 @@ def head_tag(directory: Path) -> str:
     return tag_of(head)
 
 
-def read_source(directory: Path, *, dirty: bool) -> Source:
+@contextlib.contextmanager
+def open_source(directory: Path, *, dirty: bool) -> Iterator[Source]:
     """Read a repository; without `dirty`, raises `Refused` if anything in it is in no commit.
 
-    Raises `BadInput` for a service with an impossible name, and where there is none.
+    Of a commit, its files are checked out anew for as long as they are needed: what git ignores, such as somebody's
+    own `.env`, lies beside them and is in no commit either. Raises `BadInput` for a service with an impossible name,
+    and where there is none.
     """
+    source = _read(directory, dirty=dirty)
+    if source.tag.startswith("sha-"):
+        with tempfile.TemporaryDirectory(prefix="slipway-source-") as scratch:
+            place = _check_out(directory, Path(scratch))
+            yield replace(source, directory=place, services=_services(place))
+    else:
+        yield source
+
+
+def _read(directory: Path, *, dirty: bool) -> Source:
     head = (_git(directory, "rev-parse", "HEAD") or "").strip()
     changed = (_git(directory, "status", "--porcelain", "--untracked-files=all") or "").splitlines() if head else []
     if (changed or not head) and not dirty:
         raise _not_committed(directory, changed)
     commit = _NOBODYS if not head else f"dirty-{head}" if changed else head
     return Source(directory, commit, _uri(directory), _services(directory))
+
+
+def _check_out(directory: Path, target: Path) -> Path:
+    """The services as the index has them, which is what the commit has where nothing is changed; where they are."""
+    listed = _git(directory, "ls-files", "-z", "--", SERVICES) or ""
+    try:
+        run(["git", "-C", str(directory), "checkout-index", "-z", "--stdin", f"--prefix={target}/"], stdin=listed)
+    except CommandFailed as error:
+        raise BadInput(f"git does not check out the services: {error.output.strip()}", where=str(directory)) from error
+    return target / (_git(directory, "rev-parse", "--show-prefix") or "").strip()
 
 
 def _services(directory: Path) -> tuple[SourceService, ...]:

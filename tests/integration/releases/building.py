@@ -16,7 +16,7 @@ from delivery.releases.build import BuildOptions, BuiltRelease, ReleaseBuild
 from delivery.releases.scan import Finding, Look
 from delivery.releases.scanners import CouldNotLook, Parts, Programs, Scanners
 from delivery.releases.signing import Signer
-from delivery.releases.source import SourceService, read_source
+from delivery.releases.source import SourceService, open_source
 from delivery.releases.store import ReleaseStore
 from local.images import BuiltImage, oci
 
@@ -136,13 +136,14 @@ class Bench:
     ) -> BuiltRelease:
         registry = registry or self.registry
         store = self.store if registry is self.registry else ReleaseStore(registry, self.store.trust)
-        return ReleaseBuild(
-            source=read_source(self.sources.directory, dirty=dirty),
-            store=store,
-            registry=registry,
-            signer=signer or self.signer,
-            builder=self.builder,
-            scanners=scanners or QuickScanners(),
-            rules=rules or ScanRules(),
-            options=options or BuildOptions(),
-        ).run()
+        with open_source(self.sources.directory, dirty=dirty) as source:
+            return ReleaseBuild(
+                source=source,
+                store=store,
+                registry=registry,
+                signer=signer or self.signer,
+                builder=self.builder,
+                scanners=scanners or QuickScanners(),
+                rules=rules or ScanRules(),
+                options=options or BuildOptions(),
+            ).run()

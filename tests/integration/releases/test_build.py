@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import shutil
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -17,7 +18,9 @@ from delivery.releases.build import BuildOptions
 from delivery.releases.proof import Kind, Piece
 from delivery.releases.scan import Finding
 from delivery.releases.signing import Signer
+from delivery.releases.source import SourceService
 from delivery.releases.store import ReleaseStore
+from local.images import BuiltImage
 from tests.integration.releases.building import Bench, BreakingRegistry, QuickBuilder, QuickScanners, Sources
 
 BAD = Finding("CVE-2099-0001", "h11", "1", "high", fixed="2")
@@ -131,6 +134,35 @@ def test_what_is_in_no_commit_is_refused_before_anything_is_built(bench: Bench) 
     with pytest.raises(Refused, match=r"services/api/new\.py would be in no commit.*--dirty"):
         bench.build()
     assert bench.builder.built == []
+
+
+def test_what_git_ignores_gets_into_no_release_of_a_commit(bench: Bench) -> None:
+    folder = bench.sources.directory / "services" / "api"
+    (bench.sources.directory / ".gitignore").write_text(".env\n")
+    bench.sources.commit()
+    (folder / ".env").write_text("PASSWORD=hunter2\n")
+    seen: list[str] = []
+
+    class Looking(QuickBuilder):
+        def build(self, service: SourceService, scratch: Path) -> BuiltImage:
+            seen.extend(path.name for path in service.directory.iterdir())
+            return super().build(service, scratch)
+
+    bench.builder = Looking()
+    built = bench.build()
+    assert sorted(seen) == ["Dockerfile", "Dockerfile", "app.py", "app.py"]
+    (folder / ".env").unlink()
+    bench.sources.commit()
+    assert bench.build().release.services == built.release.services
+    assert len(bench.builder.built) == 2
+
+
+def test_a_folder_of_a_larger_repository_is_a_source_as_well(bench: Bench, tmp_path: Path) -> None:
+    larger = tmp_path / "larger"
+    shutil.copytree(bench.sources.directory / "services", larger / "shop" / "services")
+    bench.sources = Sources(larger)
+    bench.sources.directory = larger / "shop"
+    assert bench.build().release.services.keys() == {"api", "web"}
 
 
 def test_a_dirty_build_says_so_and_no_commit_takes_its_images_over(bench: Bench) -> None:

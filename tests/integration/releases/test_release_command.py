@@ -215,6 +215,15 @@ def test_a_bad_package_that_a_service_requires_fails_the_build(shop: Shop, osv: 
     assert "PYSEC-2099-1 (unknown) in h11 0.16.0" in done.err
 
 
+def test_a_dockerfile_that_does_not_build_is_named_as_the_repository_has_it(shop: Shop) -> None:
+    (shop.sources.directory / "services" / "api" / "Dockerfile").write_text("ARG BASE\nFROM ${BASE}\nCOPY none /none\n")
+    shop.sources.commit()
+    done = shop.build()
+    assert done.code == 3
+    assert "services/api/Dockerfile: the image of api does not build" in done.err
+    assert "slipway-source" not in done.err.partition("does not build")[0]
+
+
 @pytest.mark.parametrize(
     ("lacking", "words"),
     [
