@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import copy
 import fcntl
+import functools
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -34,7 +35,7 @@ class StackFile:
         self._on_disk = content
         try:
             self._text = content.decode()
-            document = yamledit.parse(self._text)
+            document = _parse(self._text)
         except UnicodeDecodeError as error:
             raise BadInput(f"the file is not UTF-8 text (byte {error.start})", where=str(path)) from None
         except yaml.YAMLError as error:
@@ -79,13 +80,13 @@ class StackFile:
 
     def get(self, key_path: KeyPath) -> Any:
         """A copy of the value at `key_path`, None if there is none."""
-        value: Any = self.config
+        value: Any = self._document.get("config") or {}
         for step in _full(key_path):
             try:
                 value = value[step]
             except (KeyError, IndexError, TypeError):
                 return None
-        return value
+        return copy.deepcopy(value)
 
     def set(self, key_path: KeyPath, value: object) -> None:
         """Put `value` at `key_path`; mappings on the way are made, what differs within a mapping or list is changed."""
@@ -179,6 +180,12 @@ class StackFile:
             f"there is no place for {'.'.join(map(str, key_path))}: what is above it holds a single value",
             where=str(self.path),
         )
+
+
+@functools.lru_cache(maxsize=64)
+def _parse(text: str) -> Any:
+    """What a text says, which commands ask of the same files many times. The value is never changed, only copies are."""
+    return yamledit.parse(text)
 
 
 def _full(key_path: KeyPath) -> tuple[str | int, ...]:
