@@ -131,7 +131,6 @@ def shop(  # noqa: PLR0917 - fixtures
         "slipway:registry": {"push": project, "pull": "registry.example.com"},
     }
     settings = common | {"slipway:kind": "environment", "slipway:signers": trusted, "slipway:services": {"api": {}}}
-    settings |= {"slipway:images": {"api": f"api:none@sha256:{'0' * 64}"}}
     for stack, values in {"shared": common | {"slipway:kind": "shared"}, "test": settings, "prod": settings}.items():
         (config / f"Pulumi.{stack}.yaml").write_text(yaml.safe_dump({"config": values}))
     environ = {"SLIPWAY_CONFIG_DIR": str(config), "SLIPWAY_SIGNING_KEY": str(tmp_path / "ci")}
