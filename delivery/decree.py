@@ -5,8 +5,9 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 
-from adapters.errors import SlipwayError
+from adapters.errors import Refused, SlipwayError
 from adapters.git import Repository
 from adapters.stackfile import StackFile
 from components.settings import EnvironmentSettings, Settings
@@ -37,8 +38,9 @@ def decree(workspace: Workspace, stack: str, operation: str, name: str | None) -
     """
     settings = workspace.environment(stack)
     path, repository, by = workspace.path(stack), Repository(workspace.config_dir), who(workspace, name)
-    with Journal(repository, stack).lock(operation, by):
-        repository.check_clean([path])
+    journal = Journal(repository, stack)
+    with journal.lock(operation, by):
+        _check_clean(repository, journal, path)
         found = Decree(settings, StackFile.load(path), by)
         before = found.file.content
         yield found
@@ -54,3 +56,13 @@ def decree(workspace: Workspace, stack: str, operation: str, name: str | None) -
         except SlipwayError:
             found.file.replace(before)
             raise
+
+
+def _check_clean(repository: Repository, journal: Journal, path: Path) -> None:
+    """Like the repository's, but changes of ours that were cut short are brought to their end by another command."""
+    if not repository.is_clean(path) and (begun := journal.read()) is not None:
+        raise Refused(
+            f"{begun}, was cut short, and {path.name} is as that left it; nothing was changed",
+            fix=f"Bring it to its end first: `slipway rollback {begun.stack} --recover`",
+        )
+    repository.check_clean([path])

@@ -10,6 +10,7 @@ import pytest
 from delivery.releases.artifact import REPOSITORY, Release
 from delivery.releases.proof import Kind, Piece
 from tests.integration.releases.moves.conftest import Team
+from tests.integration.releases.moves.team import die
 
 A, B = ("sha-" + letter * 12 for letter in "ab")
 GATES = [
@@ -236,6 +237,20 @@ class TestHoldOfARelease:
 
     def test_a_name_that_is_nothing(self, team: Team) -> None:
         team.run("hold", "prod", "v9.9.9", "--reason", "r").explains(3, "'v9.9.9'", A)
+
+
+def test_what_was_cut_short_is_brought_to_its_end_before_anything_is_said(
+    team: Team, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr("delivery.releases.move.Repository.commit", lambda *_, **__: die())
+        team.run_until_killed("promote", B, "prod", "--yes")
+    before = team.path("prod").read_bytes()
+    for args in (["hold", "prod", B, "--reason", "r"], ["freeze", "prod", "--until", "2h", "--reason", "r"]):
+        team.run(*args).explains(4, "was cut short", "slipway rollback prod --recover")
+    assert team.path("prod").read_bytes() == before
+    assert team.run("rollback", "prod", "--recover").code == 0
+    assert team.run("hold", "prod", B, "--reason", "r").code == 0
 
 
 class TestFreeze:
