@@ -18,7 +18,7 @@ from typing import Any, TypeVar
 from adapters.errors import BadInput, Refused
 from adapters.registry import RegistryClient, digest_of, media_type_of, parse_reference
 from delivery.releases import artifact, proof
-from delivery.releases.artifact import EMPTY, MANIFEST_TYPE, REPOSITORY, Release, canonical
+from delivery.releases.artifact import EMPTY, MANIFEST_TYPE, REPOSITORY, Release
 from delivery.releases.proof import Kind, Piece, Tag
 from delivery.releases.signing import Signer, Trust
 
@@ -234,16 +234,16 @@ class ReleaseStore:
 
 
 def _ordered(pieces: Iterable[Piece]) -> list[Piece]:
-    """The newest last; of what was stored twice the second does not count, whatever registry entry holds it."""
-    seen: set[bytes] = set()
+    """The newest last; of what is there twice, wrapped anew perhaps, only one counts."""
+    counted: dict[tuple[str, Kind, str | None, datetime], list[Mapping[str, Any]]] = {}
     ordered = []
     for piece in sorted(pieces, key=lambda piece: (piece.at, piece.tag)):
-        said = canonical([piece.subject, piece.kind, piece.signed_by, piece.predicate])
-        if piece.counts and said in seen:
+        same = counted.setdefault((piece.subject, piece.kind, piece.signed_by, piece.at), [])
+        if piece.counts and piece.predicate in same:
             ordered.append(replace(piece, fault="it is a copy of a piece that is there"))
             continue
         if piece.counts:
-            seen.add(said)
+            same.append(piece.predicate)
         ordered.append(piece)
     return ordered
 
