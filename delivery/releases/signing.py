@@ -179,7 +179,12 @@ def read_private_key(path: Path, passphrase: bytes | None = None) -> ec.Elliptic
     except OSError as error:
         raise BadInput(f"the signing key cannot be read: {error.strerror}", where=str(path)) from None
     if b"SIGSTORE PRIVATE KEY" in content or b"COSIGN PRIVATE KEY" in content:
-        raise BadInput("the signing key is in cosign's own form", where=str(path), allowed=allowed)
+        raise BadInput(
+            "the signing key is in cosign's own form, which only cosign opens",
+            where=str(path),
+            allowed=allowed,
+            fix="Make such a key; cosign takes it too, by `cosign import-key-pair --key`",
+        )
     try:
         key = serialization.load_pem_private_key(content, passphrase)
     except TypeError:  # how the library says that one of the two was not expected
