@@ -94,7 +94,7 @@ def line_of(text: str, path: Path) -> int | None:
     return None if item is None else int(item.start_mark.line) + 1
 
 
-@functools.lru_cache(maxsize=8)
+@functools.lru_cache(maxsize=32)
 def _read(text: str) -> tuple[yaml.Node | None, Any]:
     """Nodes and values of a text, for nobody to change. Kept: parsing is slow, and a change begins where one ended."""
     root = yaml.compose(text, _Loader)

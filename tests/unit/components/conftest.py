@@ -146,6 +146,24 @@ def declare(tmp_path: Path) -> Iterator[Declare]:
     asyncio.set_event_loop(None)
 
 
+@pytest.fixture(scope="session")
+def _runs() -> dict[str, Recorded]:
+    return {}
+
+
+@pytest.fixture
+def declare_once(declare: Declare, _runs: dict[str, Recorded]) -> Declare:
+    """Like `declare`, with one run of equal configurations for all tests; what it gives is only looked at."""
+
+    def run(config: Mapping[str, Any], *, stack: str = "prod") -> Recorded:
+        key = repr((stack, config))
+        if key not in _runs:
+            _runs[key] = declare(config, stack=stack)
+        return _runs[key]
+
+    return run
+
+
 class Plain(str):
     """A secret, opened as Pulumi opens it for the program."""
 

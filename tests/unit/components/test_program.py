@@ -25,16 +25,18 @@ def declared(declare: Declare, stack: str) -> tuple[Recorded, dict[str, Any]]:
 
 
 @pytest.mark.parametrize("stack", STACKS)
-def test_every_object_obeys_the_rules(declare: Declare, stack: str) -> None:
-    recorded, _ = declared(declare, stack)
+def test_every_object_obeys_the_rules(declare_once: Declare, stack: str) -> None:
+    recorded, _ = declared(declare_once, stack)
     broken = {r.manifest["metadata"]["name"]: violations({"kind": r.kind} | r.manifest) for r in recorded.objects}
     assert not {name: found for name, found in broken.items() if found}
     assert len(broken) > 5
 
 
 @pytest.mark.parametrize("stack", STACKS)
-def test_every_object_goes_to_the_cluster_of_the_stack_by_an_explicit_provider(declare: Declare, stack: str) -> None:
-    recorded, config = declared(declare, stack)
+def test_every_object_goes_to_the_cluster_of_the_stack_by_an_explicit_provider(
+    declare_once: Declare, stack: str
+) -> None:
+    recorded, config = declared(declare_once, stack)
     provider = recorded.one_provider("kubernetes")
     assert provider.manifest["context"] == config["cluster"]["context"]
     assert provider.manifest["clusterIdentifier"] == config["cluster"]["identifier"]
@@ -43,8 +45,8 @@ def test_every_object_goes_to_the_cluster_of_the_stack_by_an_explicit_provider(d
 
 
 @pytest.mark.parametrize("stack", STACKS)
-def test_every_object_names_itself_and_its_namespace_and_has_a_parent(declare: Declare, stack: str) -> None:
-    recorded, _ = declared(declare, stack)
+def test_every_object_names_itself_and_its_namespace_and_has_a_parent(declare_once: Declare, stack: str) -> None:
+    recorded, _ = declared(declare_once, stack)
     namespace = "slipway-registry" if stack == "shared" else stack
     for resource in recorded.objects:
         metadata = resource.manifest["metadata"]
@@ -54,8 +56,8 @@ def test_every_object_names_itself_and_its_namespace_and_has_a_parent(declare: D
 
 
 @pytest.mark.parametrize("stack", STACKS)
-def test_no_secret_is_in_clear_anywhere_and_none_is_exported(declare: Declare, stack: str) -> None:
-    recorded, config = declared(declare, stack)
+def test_no_secret_is_in_clear_anywhere_and_none_is_exported(declare_once: Declare, stack: str) -> None:
+    recorded, config = declared(declare_once, stack)
     secrets = secrets_of(config)
     assert secrets
     for resource in recorded.resources:

@@ -29,16 +29,16 @@ def pod_of(recorded: Recorded, instance: str) -> dict[str, Any]:
     return spec
 
 
-def test_only_those_who_push_are_known_where_writing_is_possible(declare: Declare) -> None:
-    recorded = declare(shared(), stack="shared")
+def test_only_those_who_push_are_known_where_writing_is_possible(declare_once: Declare) -> None:
+    recorded = declare_once(shared(), stack="shared")
     users = users_of(recorded, "registry")
     assert list(users) == ["ci"]
     assert bcrypt.checkpw(b"push-password", users["ci"])
     assert not config_of(recorded, "registry")["storage"]["maintenance"]["readonly"]["enabled"]
 
 
-def test_both_are_known_where_only_reading_is_possible(declare: Declare) -> None:
-    recorded = declare(shared(), stack="shared")
+def test_both_are_known_where_only_reading_is_possible(declare_once: Declare) -> None:
+    recorded = declare_once(shared(), stack="shared")
     users = users_of(recorded, "registry-read")
     assert bcrypt.checkpw(b"push-password", users["ci"])
     assert bcrypt.checkpw(b"pull-password", users["node"])
@@ -56,8 +56,8 @@ def test_hashes_are_the_same_in_each_run_and_differ_between_clusters_and_users()
     assert all(bcrypt.hashpw(b"password", salt).startswith(salt[:28]) for salt in salts)
 
 
-def test_both_instances_use_one_protected_volume_on_one_node(declare: Declare) -> None:
-    recorded = declare(shared(), stack="shared")
+def test_both_instances_use_one_protected_volume_on_one_node(declare_once: Declare) -> None:
+    recorded = declare_once(shared(), stack="shared")
     claim = recorded.one("PersistentVolumeClaim")
     assert claim.request.protect is True
     assert recorded.one("Namespace").request.protect is True
@@ -70,16 +70,16 @@ def test_both_instances_use_one_protected_volume_on_one_node(declare: Declare) -
         assert term["labelSelector"]["matchLabels"].items() <= labels.items()
 
 
-def test_nodes_reach_only_the_reading_instance(declare: Declare) -> None:
-    recorded = declare(shared(), stack="shared")
+def test_nodes_reach_only_the_reading_instance(declare_once: Declare) -> None:
+    recorded = declare_once(shared(), stack="shared")
     (port,) = recorded.one("Service", "registry-read").manifest["spec"]["ports"]
     assert port["nodePort"] == 30500
     assert recorded.one("Service", "registry").manifest["spec"]["type"] == "ClusterIP"
 
 
 @pytest.mark.parametrize("instance", INSTANCES)
-def test_a_service_selects_its_own_instance_alone(declare: Declare, instance: str) -> None:
-    recorded = declare(shared(), stack="shared")
+def test_a_service_selects_its_own_instance_alone(declare_once: Declare, instance: str) -> None:
+    recorded = declare_once(shared(), stack="shared")
     selector = recorded.one("Service", instance).manifest["spec"]["selector"].items()
     templates = {
         deployment.manifest["metadata"]["name"]: deployment.manifest["spec"]["template"]["metadata"]["labels"]
@@ -89,8 +89,10 @@ def test_a_service_selects_its_own_instance_alone(declare: Declare, instance: st
 
 
 @pytest.mark.parametrize("change", ["certificate", "key", "password"])
-def test_a_change_of_what_the_registry_reads_at_its_start_restarts_it(declare: Declare, change: str) -> None:
-    before, config = declare(shared(), stack="shared"), shared()
+def test_a_change_of_what_the_registry_reads_at_its_start_restarts_it(
+    declare: Declare, declare_once: Declare, change: str
+) -> None:
+    before, config = declare_once(shared(), stack="shared"), shared()
     if change == "password":
         config["registryCredentials"]["push"]["password"] = Plain("another-password")
     else:
@@ -109,8 +111,8 @@ def job_of(recorded: Recorded) -> Registered:
     return recorded.one("CronJob")
 
 
-def test_garbage_is_collected_only_after_writing_was_turned_off_and_its_pods_are_gone(declare: Declare) -> None:
-    pod = job_of(declare(shared(), stack="shared")).manifest["spec"]["jobTemplate"]["spec"]["template"]["spec"]
+def test_garbage_is_collected_only_after_writing_was_turned_off_and_its_pods_are_gone(declare_once: Declare) -> None:
+    pod = job_of(declare_once(shared(), stack="shared")).manifest["spec"]["jobTemplate"]["spec"]["template"]["spec"]
     on, off, gone = pod["initContainers"]
     assert off["args"] == ["scale", "deployment/registry", "--replicas=0"]
     assert "--for=delete" in gone["args"]
@@ -120,8 +122,8 @@ def test_garbage_is_collected_only_after_writing_was_turned_off_and_its_pods_are
     assert on["restartPolicy"] == "Always"
 
 
-def test_writing_is_turned_on_by_the_end_of_a_sidecar_however_collecting_ends(declare: Declare) -> None:
-    spec = job_of(declare(shared(), stack="shared")).manifest["spec"]["jobTemplate"]["spec"]
+def test_writing_is_turned_on_by_the_end_of_a_sidecar_however_collecting_ends(declare_once: Declare) -> None:
+    spec = job_of(declare_once(shared(), stack="shared")).manifest["spec"]["jobTemplate"]["spec"]
     sidecar = spec["template"]["spec"]["initContainers"][0]
     assert sidecar["lifecycle"]["preStop"]["exec"]["command"] == [
         "kubectl",
@@ -133,14 +135,14 @@ def test_writing_is_turned_on_by_the_end_of_a_sidecar_however_collecting_ends(de
     assert spec["backoffLimit"] > 0
 
 
-def test_an_update_leaves_the_writer_as_collecting_has_scaled_it(declare: Declare) -> None:
-    recorded = declare(shared(), stack="shared")
+def test_an_update_leaves_the_writer_as_collecting_has_scaled_it(declare_once: Declare) -> None:
+    recorded = declare_once(shared(), stack="shared")
     assert list(recorded.one("Deployment", "registry").request.ignoreChanges) == ["spec.replicas"]
     assert list(recorded.one("Deployment", "registry-read").request.ignoreChanges) == []
 
 
-def test_collecting_may_scale_one_deployment_and_read_pods_and_nothing_else(declare: Declare) -> None:
-    rules = declare(shared(), stack="shared").one("Role").manifest["rules"]
+def test_collecting_may_scale_one_deployment_and_read_pods_and_nothing_else(declare_once: Declare) -> None:
+    rules = declare_once(shared(), stack="shared").one("Role").manifest["rules"]
     may_write = [rule for rule in rules if set(rule["verbs"]) - {"get", "list", "watch"}]
     assert [(rule["resources"], rule["resourceNames"]) for rule in may_write] == [(["deployments/scale"], ["registry"])]
     assert not [rule for rule in rules if "secrets" in rule["resources"] or "*" in rule["resources"] + rule["verbs"]]
@@ -156,10 +158,12 @@ def test_platform_images_are_those_of_the_configuration(declare: Declare) -> Non
     assert images == set(named.values())
 
 
-def test_an_external_registry_declares_nothing_in_the_cluster_and_says_the_same_of_itself(declare: Declare) -> None:
+def test_an_external_registry_declares_nothing_in_the_cluster_and_says_the_same_of_itself(
+    declare: Declare, declare_once: Declare
+) -> None:
     config = shared()
     config["registry"] = {"push": "ghcr.io/org", "pull": "ghcr.io/org"}
     recorded = declare(config, stack="shared")
     assert recorded.objects == []
     assert recorded.outputs["registry"] == {"push": "ghcr.io/org", "pull": "ghcr.io/org"}
-    assert recorded.outputs.keys() == declare(shared(), stack="shared").outputs.keys()
+    assert recorded.outputs.keys() == declare_once(shared(), stack="shared").outputs.keys()

@@ -251,12 +251,12 @@ class World:
     def edit(self, stack: str, **values: Any) -> None:
         """Change values of a stack file; None removes one."""
         path = self.directory / f"Pulumi.{stack}.yaml"
-        document = yaml.safe_load(path.read_text())
+        document = yaml.load(path.read_text(), yaml.CSafeLoader)
         for key, value in values.items():
             document["config"][f"slipway:{key}"] = value
             if value is None:
                 del document["config"][f"slipway:{key}"]
-        path.write_text(yaml.safe_dump(document))
+        path.write_text(yaml.dump(document, Dumper=yaml.CSafeDumper))
 
     def marker(self, stack: str) -> Path:
         return self.directory / ".slipway" / f"{stack}.engine"
@@ -295,6 +295,6 @@ def world(
     }
     for stack, config in configs.items():
         document = {"config": config, "encryptionsalt": salt}
-        (tmp_path / f"Pulumi.{stack}.yaml").write_text(yaml.safe_dump(document))
+        (tmp_path / f"Pulumi.{stack}.yaml").write_text(yaml.dump(document, Dumper=yaml.CSafeDumper))
     environ = {"SLIPWAY_CONFIG_DIR": str(tmp_path), "PULUMI_CONFIG_PASSPHRASE": PASSPHRASE}
     return World(tmp_path, {"local": FakeEngine(), "pulumi": FakeEngine()}, environ, capsys)
