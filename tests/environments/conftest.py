@@ -16,7 +16,9 @@ is what `slipway verify` does. Without any URL there is nothing to test: everyth
 
 from __future__ import annotations
 
+import functools
 import os
+import ssl
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -36,9 +38,11 @@ class Service:
 
     def connect(self) -> httpx2.Client:
         """A client with connections of its own."""
+        url = httpx2.URL(self.url)
         # What a proxy is set up for is the world outside; this machine is not.
-        is_here = httpx2.URL(self.url).host in ("localhost", "::1") or httpx2.URL(self.url).host.startswith("127.")
-        return httpx2.Client(base_url=self.url, timeout=_TIMEOUT_S, trust_env=not is_here)
+        is_here = url.host in ("localhost", "::1") or url.host.startswith("127.")
+        trust = _authorities() if url.scheme == "https" else False  # read once: it takes longer than a request
+        return httpx2.Client(base_url=url, timeout=_TIMEOUT_S, trust_env=not is_here, verify=trust)
 
 
 @dataclass(frozen=True)
@@ -84,6 +88,12 @@ def client(hello: Service) -> Iterator[httpx2.Client]:
     """A client of hello that keeps its connection."""
     with hello.connect() as client:
         yield client
+
+
+@functools.cache
+def _authorities() -> ssl.SSLContext:
+    """The authorities that this system trusts; SSL_CERT_FILE names others, such as a company's own."""
+    return ssl.create_default_context()
 
 
 def _pairs(config: pytest.Config, option: str, variable: str) -> dict[str, str]:
