@@ -310,6 +310,35 @@ def test_logs_are_the_last_lines_of_a_container(kube: Kubernetes, namespace: str
 
 
 @pytest.fixture
+def server(kube: Kubernetes, namespace: str) -> str:
+    """A pod that serves the files of its root directory below `/files/`, at port 8001."""
+    args = ["proxy", "--server=http://127.0.0.1:1", "--address=0.0.0.0", "--accept-hosts=.*", "--www=/"]
+    probe = {"httpGet": {"path": "/files/", "port": 8001}, "periodSeconds": 1}
+    container = {
+        "name": "main",
+        "image": platform_image_names()["kubectl"],
+        "args": [*args, "--www-prefix=/files/"],
+        "readinessProbe": probe,
+    }
+    spec = {"automountServiceAccountToken": False, "containers": [container]}
+    kube.create({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "s", "namespace": namespace}, "spec": spec})
+    for _, obj in kube.watch("v1", "Pod", namespace, name="s", timeout_s=NEVER):
+        if {"Ready": "True"}.items() <= {c["type"]: c["status"] for c in obj["status"].get("conditions", ())}.items():
+            return "s"
+    raise AssertionError(f"the pod is not ready: {kube.get('v1', 'Pod', 's', namespace)}")
+
+
+def test_a_pod_is_asked_by_way_of_the_api_server(kube: Kubernetes, namespace: str, server: str) -> None:
+    assert 'href="proc/"' in kube.ask_pod(namespace, server, 8001, "/files/")
+    assert "Kubernetes-managed hosts file" in kube.ask_pod(namespace, server, 8001, "/files/etc/hosts")
+    _refused("Not Found", 404, lambda: kube.ask_pod(namespace, server, 8001, "/files/nothing"))
+    _refused("NotFound", 404, lambda: kube.ask_pod(namespace, "nobody", 8001, "/files/"))
+    with pytest.raises(KubernetesError) as caught:
+        kube.ask_pod(namespace, server, 8002, "/files/")
+    assert caught.value.status in (502, 503)
+
+
+@pytest.fixture
 def widgets(kube: Kubernetes) -> Iterator[dict[str, Any]]:
     """The definition of a kind of its own group, not yet there; gone afterwards."""
     group = f"g{uuid.uuid4().hex[:8]}.example.com"
