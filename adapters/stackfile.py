@@ -184,7 +184,7 @@ class StackFile:
 
 @functools.lru_cache(maxsize=64)
 def _parse(text: str) -> Any:
-    """What a text says, which commands ask of the same files many times. The value is never changed, only copies are."""
+    """What a text says; commands ask that of the same files many times. Nobody changes the value, only copies of it."""
     return yamledit.parse(text)
 
 

@@ -58,7 +58,7 @@ class Moving:
         self.message = "slipway: bring what was cut short to its end"
         done = self.move().recover()
         if done:
-            self.factory.console.say(f"{done[0].upper()}{done[1:]}.")
+            self.factory.console.say(f"Done: {done}.")
         return done
 
     def agree(self, what: str) -> None:

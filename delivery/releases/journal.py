@@ -71,7 +71,6 @@ class Entry:
     holds: list[dict[str, str]] = field(default_factory=list)
     irreversible: list[str] = field(default_factory=list)
     cause: str = "person"
-    configuration: str = ""
     error: str | None = None
 
     def at(self, step: Step, **changes: Any) -> Entry:
@@ -84,7 +83,8 @@ class Entry:
         return self.step in (Step.VERIFY, Step.RECORD)
 
     def __str__(self) -> str:
-        return f"the {self.operation} of {self.stack} to {self.name}, begun {self.started} by {self.by}"
+        begun = datetime.fromisoformat(self.started).strftime("%Y-%m-%d %H:%M:%S UTC")
+        return f"the {self.operation} of {self.stack} to {self.name}, begun {begun} by {self.by}"
 
 
 class Journal:

@@ -64,8 +64,12 @@ class Promotion:
 
     @property
     def is_there(self) -> bool:
-        """Whether the environment's file names exactly these images already."""
-        return self.present.digests == dict(self.source.release.services)
+        """Whether the environment's file says exactly this already.
+
+        The same images under another tag are another matter: their update restarts nothing, but what is then verified
+        is the release of that tag, which may be of another commit.
+        """
+        return self.present.images == self.after
 
     @property
     def closed(self) -> list[Verdict]:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
 
 from adapters.errors import Locked, SlipwayError, UpdateFailed
+from delivery.releases.artifact import REPOSITORY, Release
 from delivery.releases.journal import Journal
+from delivery.releases.proof import Kind
 from tests.integration.releases.moves.conftest import Team
 from tests.integration.releases.moves.team import away, digests
 
@@ -49,6 +52,15 @@ class TestWhatGoesIn:
         assert "already" in done.out
         assert team.engine.asked("up") == []
         assert team.records("prod") == []
+
+    def test_another_commit_of_the_same_images_is_another_release(self, team: Team) -> None:
+        again = Release("d" * 40, team.releases["A"].services)
+        team.store.push(again, ["sha-" + "d" * 12])
+        done = team.run("promote", "sha-" + "d" * 12, "prod", "--yes")
+        assert done.code == 0, done.said
+        assert team.records("prod")[0].release == again.digest
+        verified = [piece for piece in team.store.proof(REPOSITORY, again.digest) if piece.kind is Kind.VERIFICATION]
+        assert len(verified) == 1
 
     def test_what_is_no_release(self, team: Team) -> None:
         team.run("promote", "v9.9.9", "prod").explains(3, "'v9.9.9'", B)
@@ -150,15 +162,10 @@ class TestAPart:
     @pytest.fixture
     def two(self, team: Team) -> Team:
         """Environments with two services; B has another of each."""
-        from delivery.releases.artifact import Release
-
         mail = {letter: team.releases[letter].services["hello"] for letter in "AB"}
         for letter, digest in mail.items():
             manifest = team.registry.manifest("hello", digest)
-            for blob in ("{}",):
-                team.registry.put_blob("mail", blob.encode())
-            import json
-
+            team.registry.put_blob("mail", b"{}")
             for layer in json.loads(manifest)["layers"]:
                 team.registry.put_blob("mail", team.registry.blob("hello", layer["digest"]))
             team.registry.put_manifest("mail", digest, manifest, "application/vnd.oci.image.manifest.v1+json")
