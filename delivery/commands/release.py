@@ -299,7 +299,7 @@ def _built_lines(built: BuiltRelease) -> Iterator[str]:
         (
             service.name,
             service.digest[:_SHORT],
-            "built" if service.built else f"unchanged since {service.commit[:_SHORT]}",
+            "built" if service.built else f"unchanged since {service.since}",
             service.scan.result,
         )
         for service in built.services

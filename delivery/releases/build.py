@@ -27,7 +27,7 @@ from delivery.releases.proof import Kind, Piece
 from delivery.releases.scan import Scan
 from delivery.releases.scanners import CouldNotLook, Parts, Scanners
 from delivery.releases.signing import Signer
-from delivery.releases.source import SERVICES, Source, SourceService
+from delivery.releases.source import SERVICES, Source, SourceService, tag_of
 from delivery.releases.store import ReleaseStore
 from local.images import BuiltImage
 
@@ -78,6 +78,11 @@ class BuiltService:
     built: bool
     commit: str
     scan: Scan
+
+    @property
+    def since(self) -> str:
+        """The tag of the commit that it was built of."""
+        return tag_of(self.commit)
 
     def to_json(self) -> dict[str, Any]:
         """For `--json`."""
@@ -150,7 +155,7 @@ class ReleaseBuild:
     def _make(self, service: SourceService, scratch: Path) -> _Image:
         known = None if self.options.rebuild else self._known(service)
         if known is not None:
-            say(f"  {service.name} has not changed since {known.commit[:19]}: {known.digest[:19]}")
+            say(f"  {service.name} has not changed since {tag_of(known.commit)}: {known.digest[:19]}")
             return known
         started = self.now()
         try:

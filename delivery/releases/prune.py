@@ -105,6 +105,10 @@ def need(stack: str, present: Present, known: Known, store: ReleaseStore, before
         if count < before and not _is_held(present.settings, release.services.values()):
             count += 1
             releases[digest] = f"{stack} may be rolled back to it"
+    for digest in filter(known.is_bootstrap, known.proof):
+        release = store.get(digest)
+        if release is not None and dict(release.services) == present.digests:
+            releases[digest] = f"{stack} runs what a platform began with"
     if present.release is not None:
         releases[present.release.digest] = f"{stack} runs it"
     images = {(str(reference.name), str(reference.digest)) for reference in present.references.values()}

@@ -25,6 +25,7 @@ from adapters.registry import RegistryClient
 from components.delivery_model import SignerSettings
 from delivery.cli import main
 from delivery.factory import Seams
+from delivery.releases.artifact import Release
 from delivery.releases.build import BuiltRelease
 from delivery.releases.proof import Kind
 from delivery.releases.records import write_record
@@ -285,6 +286,26 @@ def test_prune_keeps_the_newest_and_what_an_environment_runs_or_may_go_back_to(
         pieces = ReleaseStore(registry, shop.store.trust).proof("api", digest)
         assert {piece.kind for piece in pieces} == ({Kind.PROVENANCE, Kind.SBOM, Kind.SCAN} if there else set())
     assert "Nothing is to be removed." in shop.run("prune", "--keep", "1", "--yes").out
+
+
+def test_prune_keeps_what_a_platform_began_with_as_long_as_it_runs(shop: Shop) -> None:
+    built = shop.quick()
+    began = Release("dev", built.release.services)
+    shop.store.push(began, ["bootstrap-1"])
+    shop.store.attach("releases", began.digest, Kind.BOOTSTRAP, {"stacks": ["test"]}, shop.signers["ci"])
+    for number in range(2):
+        shop.sources.write("api", f"content {number}")
+        shop.sources.commit()
+        newest = shop.quick()
+    shop.edit("test", images=built.release.images(built.tag))
+    shop.edit("prod", images=newest.release.images(newest.tag))
+    done = shop.run("prune", "--keep", "1", "--yes", "--json")
+    kept = {tuple(entry["tags"]): entry["why"] for entry in done.json["kept"]}
+    assert kept == {
+        (newest.tag,): ["prod runs it", "the newest"],
+        (built.tag,): ["test runs it"],
+        ("bootstrap-1",): ["test runs what a platform began with"],
+    }
 
 
 @pytest.mark.parametrize(
