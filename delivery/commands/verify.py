@@ -111,6 +111,11 @@ def verify(
                     connect=connect,
                 )
     factory.console.facts(_facts(piece), lambda: [_line(piece)])
+    if piece.fault is not None:
+        raise SlipwayError(
+            f"what was recorded does not count in {stack}: {piece.fault}",
+            fix="Correct `slipway:signers` of its stack file, and verify again",
+        )
     if piece.predicate["result"] != PASS:
         raise SlipwayError(f"{_title(piece)} failed in {stack}: {piece.predicate.get('note', '')}")
 

@@ -57,7 +57,7 @@ def suites_of(config_dir: Path) -> Path:
 
 def find_suite(folder: Path, name: str) -> Path:
     """The suite `name`; raises `BadInput` with those that there are."""
-    there = sorted(path.name for path in folder.iterdir() if path.is_dir() and any(path.rglob("test_*.py")))
+    there = sorted({path.relative_to(folder).parts[0] for path in folder.glob("*/**/test_*.py")})
     if name not in there:
         raise BadInput(f"there is no suite {name!r}", where=str(folder), allowed=", ".join(there) or "none is there")
     return folder / name

@@ -158,6 +158,8 @@ def test_an_unknown_suite_is_refused_with_those_that_there_are() -> None:
     with pytest.raises(BadInput, match="no suite 'nonsense'") as caught:
         find_suite(SUITES, "nonsense")
     assert caught.value.allowed == "regression, smoke"
+    with pytest.raises(BadInput, match="none is there"):
+        find_suite(SUITES / "not-there", "smoke")
 
 
 def test_a_configuration_directory_with_suites_of_its_own_uses_those(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from adapters.apiserver import KubernetesError
+from adapters.errors import Unreachable
 from delivery.releases import verification
 from delivery.releases.artifact import REPOSITORY
 from delivery.releases.proof import Kind, Piece
@@ -32,9 +33,12 @@ class Cluster:
     restarted: str | None = None
     status: dict[str, Any] = field(default_factory=dict)
     gone: bool = False
+    is_away: bool = False
     asked: list[str] = field(default_factory=list)
 
     def __call__(self, _: object) -> Cluster:
+        if self.is_away:
+            raise Unreachable("the API server does not answer", where="context ours")
         return self
 
     def close(self) -> None:
@@ -200,6 +204,17 @@ def test_a_key_that_is_not_a_verifiers_is_refused_before_anything_is_run(world: 
     done = world.verify("smoke", "--url", url, key="alice")
     done.explains(4, "alice does not count as verifier")
     assert done.out == ""
+
+
+def test_a_signer_whom_this_environment_does_not_know_is_told_that_it_does_not_count(world: World, url: str) -> None:
+    others = {name: entry for name, entry in world.team.config("stage")["slipway:signers"].items() if name == "alice"}
+    world.team.edit("stage", signers=others)
+    world.verify("smoke", "--url", url).explains(1, "does not count in stage", "slipway:signers")
+
+
+def test_a_cluster_that_does_not_answer_is_told_as_such(world: World) -> None:
+    world.cluster.is_away = True
+    world.verify("smoke", "--url", DEAD).explains(5, "the API server does not answer")
 
 
 def test_a_persons_word_is_signed_by_their_key(world: World) -> None:
