@@ -51,6 +51,7 @@ schema: $(VENV)/.installed ## schemas/stack.schema.json, made anew from componen
 pins: $(VENV)/.installed ## requirements*.txt, made anew from requirements*.in
 	@$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-emit-find-links --no-header --python-version 3.11 -o requirements.txt requirements.in
 	@$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-emit-find-links --no-header --python-version 3.11 -o requirements-dev.txt requirements.in requirements-dev.in
+	@$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-emit-find-links --no-header --python-version 3.11 -o local/scan/pip_audit/requirements.txt local/scan/pip_audit/requirements.in
 	@echo uv | $(BIN)/uv pip compile --quiet --generate-hashes --no-emit-index-url --no-emit-find-links --no-header -o requirements-uv.txt -
 
 clean: ## the virtual environment and caches of tools
