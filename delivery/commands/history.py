@@ -26,6 +26,8 @@ whom and why, what is proven of it, whether gates were overridden, and whether i
 
 It is read from the signed records in the registry, so it is the same with either engine. A record that does not count
 is shown with what is wrong with it. With --updates, and for a stack that is no environment: what the engine recorded.
+With --json: stack, interrupted, holds, releases (name, release, from, kind, result, started, ended, seconds, by,
+reason, cause, override, proof, hold, irreversible, signed_by, fault), or updates.
 
 \b
 Examples:

@@ -25,6 +25,7 @@ With --service only that service moves: TO's present images with that one exchan
 the proof of its images; verification, soak and sign-off it has to earn, so begin with the first environment.
 
 --override opens closed gates, not freezes and holds; it needs --reason, is recorded, and shows in the history.
+With --json: stack, release, name, from, gates, images, and result, seconds (by step), error; or diff of a dry run.
 
 \b
 Examples:

@@ -14,7 +14,7 @@ from delivery.releases.proof import Kind
 from tests.integration.releases.moves.conftest import Team
 from tests.integration.releases.moves.team import away, digests
 
-B = "sha-" + "b" * 12
+A, B = "sha-" + "a" * 12, "sha-" + "b" * 12
 MIGRATION: dict[str, Any] = {"command": ["migrate", "up"], "deadlineSeconds": 60}
 
 
@@ -83,6 +83,35 @@ class TestWhatGoesIn:
     def test_a_release_with_a_service_that_is_not_declared(self, team: Team) -> None:
         team.edit("prod", services={"mail": {"port": 25}}, images={})
         team.run("promote", B, "prod", "--yes").explains(3, "mail")
+
+
+class TestWhatIsSaid:
+    def test_json_is_all_there_is_on_standard_output(self, team: Team) -> None:
+        team.passes("B", "test", "regression")
+        found = team.run("promote", B, "stage", "--json").json
+        assert (found["result"], found["changed"], found["name"]) == ("succeeded", True, B)
+        assert found["from"] == {"name": A, "release": team.releases["A"].digest}
+        assert [gate["open"] for gate in found["gates"]] == [True]
+        assert list(found["seconds"]) == ["gates", "write", "update", "verify", "record"]
+
+    def test_json_tells_of_what_failed(self, team: Team) -> None:
+        team.smoke = lambda *_: False
+        done = team.run("promote", B, "prod", "--yes", "--json")
+        assert done.code == 1
+        assert done.json["result"] == "failed"
+        assert "GET / answers 500" in done.json["error"]
+
+    def test_an_interrupted_one_says_what_ends_it(self, team: Team) -> None:
+        def interrupted(*_: object, **__: object) -> Any:
+            raise KeyboardInterrupt
+
+        team.seams["verify"] = interrupted
+        done = team.run("promote", B, "prod", "--yes")
+        assert done.code == 130
+        assert "`slipway rollback prod --recover`" in done.err
+        del team.seams["verify"]
+        assert team.run("rollback", "prod", "--recover").code == 0
+        assert team.has("prod", "B")
 
 
 class TestGates:
