@@ -314,6 +314,8 @@ def _read_image(value: object) -> object:
         reference = parse_reference(value)
     except BadInput as error:
         raise ValueError(f"{error.what} (allowed: {error.allowed})") from None
+    if reference.tag == "latest":
+        raise ValueError(f"{value!r}: `latest` is another image after each release, and never deployed; name a release")
     first, slash, _ = reference.name.partition("/")
     if slash and (set(first) & {".", ":"} or first == "localhost"):
         raise ValueError(f"{value!r} names a registry ({first}): image names are relative to slipway:registry")

@@ -87,6 +87,7 @@ def test_environments_stand_on_the_shared_stack() -> None:
         (change("registry/inCluster", {}), "slipway:registry", "belongs into the shared stack"),
         (change("images", {}), "slipway:images", "the service hello has no image"),
         (change("images/hello", "hello:v1"), "slipway:images.hello", "named by a tag alone"),
+        (change("images/hello", f"hello:latest@sha256:{'0' * 64}"), "slipway:images.hello", "`latest`"),
         (change("images/hello", "hello"), "slipway:images.hello", "neither a tag nor a digest"),
         (change("images/hello", f"ghcr.io/org/hello@{DIGEST}"), "slipway:images.hello", "names a registry (ghcr.io)"),
         (change("images/helo", f"hello@{DIGEST}"), "slipway:images.helo", "did you mean 'hello'"),
