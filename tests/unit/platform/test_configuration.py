@@ -47,7 +47,7 @@ def generated_once(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def configuration(state: Path, generated_once: Path) -> Configuration:
-    """A copy of that: for what is tested after generating."""
+    """A copy of that, modes and all: for what is tested after generating."""
     shutil.copytree(generated_once, state)
     return Configuration()
 
@@ -79,8 +79,8 @@ def test_secrets_open_with_the_passphrase_and_with_no_other(configuration: Confi
         Passphrase.open("another", file.encryption_salt or "")
 
 
+@pytest.mark.usefixtures("configuration")
 def test_what_is_secret_is_readable_by_its_owner_alone(state: Path) -> None:
-    _generated()
     for path in (state / "passphrase", state / "authority" / "registry-ca.key"):
         assert stat.S_IMODE(path.stat().st_mode) == 0o600
     assert stat.S_IMODE((state / "authority").stat().st_mode) == 0o700
@@ -144,8 +144,9 @@ def test_it_knows_no_stack_that_is_not_committed(configuration: Configuration) -
     assert module.REGISTRY_CA in {path.name for path in Configuration().directory.iterdir()}
 
 
-def test_every_environment_trusts_the_signers_of_this_machine_and_nothing_else_does(state: Path) -> None:
-    configuration = _generated()
+def test_every_environment_trusts_the_signers_of_this_machine_and_nothing_else_does(
+    state: Path, configuration: Configuration
+) -> None:
     for stack in configuration.stacks():
         settings = Settings.from_file(configuration.stack(stack), complete=False)
         roles = {name: signer.roles for name, signer in getattr(settings, "signers", {}).items()}
