@@ -78,14 +78,18 @@ class Moving:
 
 
 @contextlib.contextmanager
-def look(factory: Factory, stack: str, *, name: str | None, urls: Mapping[str, str] | None = None) -> Iterator[Moving]:
-    """A stack to plan moves of, without keeping others from it."""
+def look(
+    factory: Factory, stack: str, *, name: str | None, urls: Mapping[str, str] | None = None, warm: bool = False
+) -> Iterator[Moving]:
+    """A stack to plan moves of, without keeping others from it. With `warm` its engine loads meanwhile."""
     timings = Timings()
     workspace = factory.workspace()
     workspace.environment(stack)
-    with open_store(workspace, stack) as (store, registry):
-        by = who(workspace, name)
-        yield Moving(factory, workspace, stack, store, registry, by, urls or {}, timings)
+    with (
+        workspace.warmed(stack) if warm else contextlib.nullcontext(),
+        open_store(workspace, stack) as (store, registry),
+    ):
+        yield Moving(factory, workspace, stack, store, registry, who(workspace, name), urls or {}, timings)
 
 
 @contextlib.contextmanager
@@ -93,7 +97,7 @@ def moving(
     factory: Factory, stack: str, operation: str, *, name: str | None, urls: Mapping[str, str] | None = None
 ) -> Iterator[Moving]:
     """A stack to move; raises `Locked` if somebody else does. What is interrupted says what brings it to its end."""
-    with look(factory, stack, name=name, urls=urls) as found:
+    with look(factory, stack, name=name, urls=urls, warm=True) as found:
         journal = Journal(Repository(found.workspace.config_dir), stack)
         with journal.lock(operation, found.by):
             try:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import graphlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -177,6 +178,20 @@ class Workspace:
             return bool(self.manage(stack).resources())
         except UnknownStack:
             return False
+
+    @contextlib.contextmanager
+    def warmed(self, stack: str) -> Iterator[None]:
+        """Let the engine of a stack load meanwhile, where it is one that can."""
+        command = self._commands(self.engine_of(stack))
+        warm, cool = getattr(command, "warm", None), getattr(command, "cool", None)
+        if warm is None or cool is None:
+            yield
+            return
+        warm(stack, str(self.config_dir), dict(self.platform.env))
+        try:
+            yield
+        finally:
+            cool()
 
     def render(self, stack: str, out: Path) -> None:
         """Write the stack's manifests below `out`: the local engine's work, also for stacks that were never made."""

@@ -6,7 +6,9 @@ one that started it: an update that goes on when its command was killed would be
 
 from __future__ import annotations
 
+import contextlib
 import gc
+import json
 import os
 import sys
 import threading
@@ -18,7 +20,7 @@ import pulumi_kubernetes.apps.v1
 import pulumi_kubernetes.core.v1  # noqa: F401
 
 from adapters.errors import SlipwayError
-from local.engine.cli import CommandLine, parse
+from local.engine.cli import WARM, CommandLine, parse
 from local.engine.events import EventLog
 from local.engine.output import Display
 from local.engine.project import Project
@@ -85,6 +87,20 @@ def _run(line: CommandLine, display: Display, events: EventLog) -> None:
             refresh(operation, preview_only=planning)
 
 
+def _await_command_line(stack: str) -> list[str] | None:
+    """Do beforehand what takes long, then wait to be told what to do, where; None if that is nothing after all."""
+    with contextlib.suppress(SlipwayError):  # whoever comes with an operation is told then
+        Project.load(Path.cwd()).stack(stack, initialised=True).crypter(os.environ)  # its key is kept
+    given = sys.stdin.readline()
+    if not given:
+        return None
+    told = json.loads(given)
+    os.environ.clear()
+    os.environ.update(told["environ"])
+    os.chdir(told["cwd"])
+    return [str(argument) for argument in told["args"]]
+
+
 def _end_with_parent() -> None:
     """Standard input is a pipe from whoever started us; its end is theirs."""
 
@@ -100,6 +116,11 @@ if __name__ == "__main__":
     sys.setswitchinterval(_SWITCH_S)
     gc.freeze()
     gc.set_threshold(_GARBAGE)
+    arguments: list[str] | None = sys.argv[1:]
+    if sys.argv[1:2] == [WARM]:
+        arguments = _await_command_line(sys.argv[2])
+    if arguments is None:
+        sys.exit(0)
     if not sys.stdin.isatty():
         _end_with_parent()
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(main(arguments))
