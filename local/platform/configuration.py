@@ -115,6 +115,7 @@ class Configuration:
                 file.set(["registry", "inCluster", "key"], {"secure": crypter.encrypt(certificate.key)})
             file.save()
         self._git("init", "--quiet", "--initial-branch=main")
+        self._git("config", "commit.gpgsign", "false")  # nobody is asked for a passphrase, whoever commits here
         self.commit("Begin with the committed stack files, and secrets of this machine's own")
 
     def refresh(self, *, registry_names: list[str]) -> None:
