@@ -7,15 +7,15 @@ or the error says which of them does not and what mends it.
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Callable, Mapping
-from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NoReturn
 
-from adapters.errors import BadInput, Locked, SlipwayError, UpdateFailed
+from adapters.errors import BadInput, Locked, MachineUnfit, SlipwayError, UpdateFailed
 from adapters.git import Repository
 from adapters.kubernetes import Kubernetes
 from adapters.stackfile import StackFile
@@ -116,7 +116,7 @@ class Move:
         if not services or entry.operation is Operation.ROLLBACK:
             return entry
         entry = entry.at(Step.PRE_DEPLOY, irreversible=pre_deploy.irreversible(settings, services))
-        with closing(self._tools.connect(settings)) as kube:
+        with contextlib.closing(self._tools.connect(settings)) as kube:
             self._journal.write(entry)
             try:
                 for service in services:
@@ -230,7 +230,8 @@ class Move:
         self._tools.say(f"{why.splitlines()[0] if why else why} → back to {entry.origin_name}")
         done: list[str] = []
         try:
-            self._journal.write(entry)
+            with contextlib.suppress(MachineUnfit):  # what stands there leads to the same
+                self._journal.write(entry)
             done.append(self._restore_file(entry))
             self._update_patiently()
             done.append("the cluster was updated")
@@ -343,7 +344,7 @@ class Move:
     def _forget(self, entry: Entry) -> str:
         """A pre-deploy command was running; nothing else had begun."""
         settings = self._tools.workspace.environment(self._stack)
-        with closing(self._tools.connect(settings)) as kube:
+        with contextlib.closing(self._tools.connect(settings)) as kube:
             pre_deploy.remove(kube, self._stack)
         self._record_if_possible(entry, FAILED, "it was cut short in its pre-deploy command")
         self._journal.clear()

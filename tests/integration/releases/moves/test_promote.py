@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from adapters.errors import Locked, SlipwayError, UpdateFailed
+from adapters.errors import Locked, MachineUnfit, SlipwayError, UpdateFailed
 from delivery.releases.artifact import REPOSITORY, Release
 from delivery.releases.journal import Journal
 from delivery.releases.proof import Kind
@@ -401,6 +401,19 @@ class TestFailures:
         assert team.repository.is_clean(team.path("prod"))
         assert team.engine.asked("up") == []
 
+    def test_the_disk_is_full_when_it_fails(self, team: Team, monkeypatch: pytest.MonkeyPatch) -> None:
+        write = Journal.write
+
+        def full(journal: Journal, entry: Any) -> None:
+            if entry.step == "restore":
+                raise MachineUnfit("the journal cannot be written (No space left on device)")
+            write(journal, entry)
+
+        monkeypatch.setattr(Journal, "write", full)
+        team.smoke = lambda *_: False
+        assert team.run("promote", B, "prod", "--yes").code == 1
+        assert team.has("prod", "A")
+
     def test_the_record_cannot_be_written(self, team: Team, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr("delivery.releases.move.write_record", away)
         done = team.run("promote", B, "prod", "--yes")
@@ -440,6 +453,17 @@ class TestPreDeploy:
         assert migrating.has("prod", "A")
         assert migrating.titles("prod") == ["Edit prod", "Begin"]
         assert migrating.engine.asked("up") == []
+        assert migrating.results("prod") == [("B", "failed")]
+
+    def test_one_that_was_interrupted_is_ended_by_what_comes_next(self, migrating: Team) -> None:
+        def interrupted() -> None:
+            raise KeyboardInterrupt
+
+        migrating.jobs.on_run = interrupted
+        assert migrating.run("promote", B, "prod", "--yes").code == 130
+        assert migrating.run("rollback", "prod", "--recover").code == 0
+        assert migrating.jobs.deleted == [migrating.jobs.created[0]["metadata"]["name"]]
+        assert migrating.has("prod", "A")
         assert migrating.results("prod") == [("B", "failed")]
 
     def test_it_does_not_run_for_an_image_that_stays(self, migrating: Team) -> None:

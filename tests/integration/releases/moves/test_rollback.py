@@ -169,6 +169,18 @@ def test_a_revert_in_git_and_up_reach_the_same(on_c: Team) -> None:
     assert on_c.engine.runs("prod") == by_command
 
 
+def test_json_says_what_was_done(on_c: Team) -> None:
+    found = on_c.run("rollback", "prod", *WHY, "--json").json
+    assert (found["result"], found["name"], found["from"]["name"]) == ("succeeded", B, C)
+    assert found["holds"] == [on_c.releases["C"].services["hello"]]
+    assert list(found["seconds"]) == ["plan", "write", "update", "verify", "record"]
+    assert on_c.run("rollback", "prod", "--recover", "--json").json == {
+        "stack": "prod",
+        "changed": False,
+        "recovered": None,
+    }
+
+
 class TestFailures:
     def test_the_update_fails(self, on_c: Team) -> None:
         def fails(*_: object) -> None:
