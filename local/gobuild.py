@@ -45,6 +45,12 @@ def build(module: Path, packages: Sequence[str], *, ldflags: str = "", tags: str
     return binaries
 
 
+def find(module: Path, packages: Sequence[str], *, ldflags: str = "", tags: str = "") -> dict[str, Path] | None:
+    """What `build` gives for the same if it was built before, else None; builds nothing."""
+    _, target = _target(module, packages, ldflags, tags)
+    return {_binary_name(package): target / _binary_name(package) for package in packages} if target.is_dir() else None
+
+
 def check(module: Path, packages: Sequence[str], *, ldflags: str = "", tags: str = "") -> None:
     """Raises `MachineUnfit` where `build` would for the same; writes nothing."""
     _, target = _target(module, packages, ldflags, tags)

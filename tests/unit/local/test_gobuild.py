@@ -48,6 +48,13 @@ def test_a_second_build_of_the_same_module_runs_no_compiler(module: Path, go: Pa
     assert len(go.read_text().splitlines()) == 1
 
 
+def test_what_was_built_is_found_without_building_it(module: Path, go: Path) -> None:
+    assert gobuild.find(module, ["example.com/cmd/tool"]) is None
+    assert go.read_text() == ""
+    built = gobuild.build(module, ["example.com/cmd/tool"])
+    assert gobuild.find(module, ["example.com/cmd/tool"]) == built
+
+
 def test_a_changed_module_file_is_built_anew_and_elsewhere(module: Path, go: Path) -> None:
     first = gobuild.build(module, ["example.com/cmd/tool"])
     (module / "go.mod").write_text("module m\n\ngo 1.26.0\n")
