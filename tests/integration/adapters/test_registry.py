@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import httpx2
 import pytest
 
-from adapters.errors import BadInput, Unreachable
+from adapters.errors import BadInput, Refused, Unreachable
 from adapters.registry import RegistryClient
 from tests.integration.registry import serving
 
@@ -51,12 +51,17 @@ def _push(host: str, ca: str, repository: str, tags: list[str]) -> str:
         digest = _digest(config)
         upload = client.post(f"{url}/blobs/uploads/").headers["Location"]
         client.put(upload, params={**httpx2.URL(upload).params, "digest": digest}, content=config).raise_for_status()
-        described = {"mediaType": "application/vnd.oci.image.config.v1+json", "digest": digest, "size": len(config)}
-        manifest = json.dumps({"schemaVersion": 2, "mediaType": MANIFEST, "config": described, "layers": []}).encode()
+        manifest = _manifest(digest)
         for tag in tags:
             answer = client.put(f"{url}/manifests/{tag}", content=manifest, headers={"Content-Type": MANIFEST})
             answer.raise_for_status()
     return _digest(manifest)
+
+
+def _manifest(config: str, *layers: dict[str, object]) -> bytes:
+    described = {"mediaType": "application/vnd.oci.image.config.v1+json", "digest": config, "size": 2}
+    whole = {"schemaVersion": 2, "mediaType": MANIFEST, "config": described, "layers": layers}
+    return json.dumps(whole).encode()
 
 
 def _digest(content: bytes) -> str:
@@ -100,3 +105,43 @@ def test_without_its_authority_it_is_not_trusted(registry: Registry) -> None:
         pytest.raises(Unreachable, match="CERTIFICATE_VERIFY_FAILED"),
     ):
         client.digest_of("org/hello", TAGS[0])
+
+
+def test_what_was_written_is_read_back_and_another_tag_is_the_same(registry: Registry) -> None:
+    with registry.client(path="/org") as client:
+        config = client.put_blob("written", b"{}")
+        layer = client.put_blob("written", b"content" * 100_000)
+        manifest = _manifest(config, {"digest": layer, "size": 700_000, "mediaType": "text/plain"})
+        digest = client.put_manifest("written", "v1", manifest, MANIFEST)
+        client.copy_tag("written", digest, "latest")
+        assert digest == _digest(manifest)
+        assert client.manifest("written", "latest") == client.manifest("written", digest) == manifest
+        assert client.blob("written", layer) == b"content" * 100_000
+        assert sorted(client.tags("written")) == ["latest", "v1"]
+
+
+def test_what_is_not_there_is_not_read_and_what_names_it_is_not_taken(registry: Registry) -> None:
+    with registry.client() as client:
+        assert client.manifest("org/nobody", "v1") is None
+        with pytest.raises(BadInput, match="no blob sha256:"):
+            client.blob("org/hello", _digest(b"nothing"))
+        with pytest.raises(Unreachable, match=r"answers with 40\d to .*/manifests/v9: .*unknown"):
+            client.put_manifest("org/hello", "v9", _manifest(_digest(b"nothing")), MANIFEST)
+        assert "v9" not in client.tags("org/hello")
+
+
+def test_a_registry_that_does_not_delete_says_so(registry: Registry) -> None:
+    with registry.client() as client:
+        with pytest.raises(Refused, match=r"storage\.delete\.enabled"):
+            client.delete_manifest("org/hello", registry.digest)
+        assert client.digest_of("org/hello", TAGS[0]) == registry.digest
+
+
+def test_without_the_password_nothing_is_written(registry: Registry) -> None:
+    with registry.client(password=None) as client:
+        for write in (
+            lambda: client.put_blob("org/hello", b"x"),
+            lambda: client.delete_manifest("org/hello", _digest(b"x")),
+        ):
+            with pytest.raises(BadInput, match=r"does not let us (read|delete) .* \(401\)"):
+                write()
