@@ -11,10 +11,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 from adapters.errors import BadInput, Refused
-from adapters.registry import RegistryClient
+from adapters.git import Repository
+from adapters.registry import RegistryClient, parse_reference
+from adapters.stackfile import StackFile
 from components.settings import EnvironmentSettings
 from delivery.releases import pre_deploy
 from delivery.releases.artifact import Release
@@ -26,6 +29,8 @@ from delivery.releases.store import ReleaseStore
 from delivery.workspace import Workspace
 
 _SMOKE = "smoke"
+_COMMITS = 200
+"""So far back in a stack file's history is looked for how a release was named there."""
 _START = datetime.min.replace(tzinfo=UTC)
 
 
@@ -38,11 +43,8 @@ class Rollback:
     target: Release
     name: str
     overridden: list[str]
-
-    @property
-    def after(self) -> dict[str, str]:
-        """What `slipway:images` becomes."""
-        return self.target.images(self.name)
+    after: dict[str, str]
+    """What `slipway:images` becomes."""
 
     @property
     def replaced(self) -> list[str]:
@@ -104,7 +106,8 @@ def plan_rollback(
     named = store.find(to)[0] if to else None
     known = read_records(store, registry, stack, also=[named.digest] if named else [])
     if named is not None:
-        return _to_named(store, present, named, known, override=override)
+        name, overridden = _check_named(store, present, named, known, override=override)
+        return Rollback(stack, present, named, name, overridden, _images(workspace, stack, named, name))
     refusals: list[str] = []
     for digest in _earlier(known, present):
         release = store.get(digest)
@@ -113,7 +116,7 @@ def plan_rollback(
         name = store.tag_of(release)
         whys = _objections(known, present, release)
         if not whys:
-            return Rollback(stack, present, release, name, [])
+            return Rollback(stack, present, release, name, [], _images(workspace, stack, release, name))
         refusals.append(f"{name} {' and '.join(whys)}")
         if _is_irreversible(known, present, release):
             break  # whatever is earlier lies before that command, too
@@ -124,7 +127,10 @@ def plan_rollback(
     )
 
 
-def _to_named(store: ReleaseStore, present: Present, release: Release, known: Known, *, override: bool) -> Rollback:
+def _check_named(
+    store: ReleaseStore, present: Present, release: Release, known: Known, *, override: bool
+) -> tuple[str, list[str]]:
+    """What a named release is called, and which objections are overridden; raises `Refused` for any other."""
     stack, name = present.settings.stack, store.tag_of(release)
     if dict(release.services) == present.digests:
         raise BadInput(f"{stack} names {name} already", fix=f"`slipway up {stack}` brings the cluster to it")
@@ -141,7 +147,33 @@ def _to_named(store: ReleaseStore, present: Present, release: Release, known: Kn
             f"{stack} is not rolled back to it, nothing was changed: {name} {' and '.join(whys)}",
             fix="If it must be, give --override; it is recorded with the reason",
         )
-    return Rollback(stack, present, release, name, [f"{name} {why}" for why in whys])
+    return name, [f"{name} {why}" for why in whys]
+
+
+def _images(workspace: Workspace, stack: str, release: Release, name: str) -> dict[str, str]:
+    """The images of a release as the stack's file had them last, so that its tags, too, are what a revert leads to."""
+    repository, path = Repository(workspace.config_dir), workspace.path(stack)
+    for commit in repository.log(path, limit=_COMMITS) if repository.is_repository else ():
+        content = repository.content(path, commit.sha)
+        images = _named_in(content, path) if content else {}
+        if {service: _digest(image) for service, image in images.items()} == dict(release.services):
+            return images
+    return release.images(name)
+
+
+def _named_in(content: bytes, path: Path) -> dict[str, str]:
+    try:
+        images = StackFile(path, content).get(["images"])
+    except BadInput:  # somebody committed what is no stack file
+        return {}
+    return {str(name): str(image) for name, image in images.items()} if isinstance(images, dict) else {}
+
+
+def _digest(image: str) -> str | None:
+    try:
+        return parse_reference(image).digest
+    except BadInput:
+        return None
 
 
 def _earlier(known: Known, present: Present) -> Iterator[str]:

@@ -155,6 +155,7 @@ def test_not_past_what_cannot_be_undone(on_c: Team) -> None:
 
 def test_a_revert_in_git_and_up_reach_the_same(on_c: Team) -> None:
     promotion = on_c.repository.head
+    on_c.store.push(on_c.releases["B"], ["v1.2.0"])  # a name that it did not have when it was there
     assert on_c.run("rollback", "prod", "--reason", "x", "--yes").code == 0
     by_command = on_c.engine.runs("prod")
     on_c.repository.restore(on_c.path("prod"), str(promotion), "As before the rollback")
