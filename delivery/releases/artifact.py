@@ -6,9 +6,10 @@ pushes it. Source of the format: OCI image specification 1.1, "Guidelines for Ar
 
 from __future__ import annotations
 
+import base64
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -71,8 +72,8 @@ class Release:
 
     @cached_property
     def manifest(self) -> bytes:
-        """The artifact's manifest."""
-        return manifest(MEDIA_TYPE, [(MEDIA_TYPE, self.content, {})])
+        """The artifact's manifest; what it holds is also within it, so that one request reads a release."""
+        return manifest([descriptor(MEDIA_TYPE, self.content, embed=True)])
 
     @property
     def digest(self) -> str:
@@ -102,22 +103,17 @@ def canonical(value: Any) -> bytes:
 
 
 def manifest(
-    artifact_type: str,
-    layers: list[tuple[str, bytes, Mapping[str, str]]],
+    layers: Sequence[Mapping[str, Any]],
     subject: Mapping[str, Any] | None = None,
     annotations: Mapping[str, str] | None = None,
 ) -> bytes:
-    """The manifest of an artifact; a layer is a media type, its bytes and annotations, `subject` a descriptor."""
-    described = [
-        descriptor(media_type, content) | ({"annotations": dict(notes)} if notes else {})
-        for media_type, content, notes in layers
-    ]
+    """The manifest of an artifact of the type of its first layer; layers and `subject` are descriptors."""
     whole: dict[str, Any] = {
         "schemaVersion": 2,
         "mediaType": MANIFEST_TYPE,
-        "artifactType": artifact_type,
+        "artifactType": layers[0]["mediaType"],
         "config": descriptor(_EMPTY_TYPE, EMPTY),
-        "layers": described,
+        "layers": [dict(layer) for layer in layers],
     }
     if subject:
         whole["subject"] = dict(subject)
@@ -126,6 +122,27 @@ def manifest(
     return canonical(whole)
 
 
-def descriptor(media_type: str, content: bytes) -> dict[str, Any]:
-    """How a manifest refers to bytes."""
-    return {"mediaType": media_type, "digest": digest_of(content), "size": len(content)}
+def descriptor(
+    media_type: str, content: bytes, *, annotations: Mapping[str, str] | None = None, embed: bool = False
+) -> dict[str, Any]:
+    """How a manifest refers to bytes; with `embed` they are in it, too (`data` of OCI's content descriptors)."""
+    described: dict[str, Any] = {"mediaType": media_type, "digest": digest_of(content), "size": len(content)}
+    if annotations:
+        described["annotations"] = dict(annotations)
+    if embed:
+        described["data"] = base64.b64encode(content).decode()
+    return described
+
+
+def first_layer(manifest: bytes, media_type: str) -> tuple[str, bytes | None] | None:
+    """The digest of an artifact's first layer, and its bytes if they are embedded; None if it is of another type."""
+    try:
+        parsed = json.loads(manifest)
+        layer = parsed["layers"][0]
+        digest, data = str(layer["digest"]), layer.get("data")
+        if not parsed["artifactType"] == layer["mediaType"] == media_type:
+            return None
+        content = base64.b64decode(data, validate=True) if isinstance(data, str) else None
+    except (ValueError, KeyError, TypeError, IndexError, AttributeError, RecursionError):
+        return None
+    return digest, content if content is not None and digest_of(content) == digest else None

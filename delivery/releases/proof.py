@@ -24,6 +24,8 @@ MANUAL = "manual"
 _NEVER = datetime.min.replace(tzinfo=UTC)
 _TAG = re.compile(r"sha256-([0-9a-f]{64})\.([a-z-]+)\.([0-9a-f]{16})")
 _OWN_DIGITS = 16
+_EMBEDDED_BYTES = 64 << 10
+"""Up to this size a bundle is within the manifest as well, so that one request reads a piece; only SBOMs are larger."""
 _TITLE = "org.opencontainers.image.title"
 _KIND, _PREDICATE_TYPE = "dev.slipway.kind", "dev.sigstore.bundle.predicateType"
 
@@ -138,19 +140,13 @@ def statement(name: str, subject: str, kind: Kind, predicate: Mapping[str, Any])
 
 
 def manifest(kind: Kind, subject: Mapping[str, Any], bundle: bytes, blobs: Mapping[str, bytes]) -> bytes:
-    """The manifest of a piece: its bundle first, then what is attached with it; `subject` is a descriptor."""
-    layers: list[tuple[str, bytes, Mapping[str, str]]] = [(BUNDLE_TYPE, bundle, {})]
-    layers += [("application/octet-stream", content, {_TITLE: name}) for name, content in sorted(blobs.items())]
-    return artifact.manifest(BUNDLE_TYPE, layers, subject, {_KIND: str(kind), _PREDICATE_TYPE: PREDICATE_TYPE[kind]})
-
-
-def bundle_digest(manifest: bytes) -> str | None:
-    """The digest of the bundle that a piece's manifest names; None if it is no piece's."""
-    try:
-        layers = json.loads(manifest)["layers"]
-        return next(str(layer["digest"]) for layer in layers if layer["mediaType"] == BUNDLE_TYPE)
-    except (ValueError, KeyError, TypeError, StopIteration):
-        return None
+    """The manifest of a piece: the bundle first, then what is attached with it; `subject` is a descriptor."""
+    attached = [
+        artifact.descriptor("application/octet-stream", content, annotations={_TITLE: name})
+        for name, content in sorted(blobs.items())
+    ]
+    layers = [artifact.descriptor(BUNDLE_TYPE, bundle, embed=len(bundle) <= _EMBEDDED_BYTES), *attached]
+    return artifact.manifest(layers, subject, {_KIND: str(kind), _PREDICATE_TYPE: PREDICATE_TYPE[kind]})
 
 
 def judge(subject: str, tag: str, manifest: bytes, bundle: bytes | None, trust: Trust) -> Piece:

@@ -7,7 +7,6 @@ without a referrers API serve as well. Its `subject` is for those that have one.
 from __future__ import annotations
 
 import contextlib
-import json
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -20,7 +19,7 @@ from adapters.registry import RegistryClient, digest_of, media_type_of, parse_re
 from delivery.releases import artifact, proof
 from delivery.releases.artifact import EMPTY, MANIFEST_TYPE, REPOSITORY, Release
 from delivery.releases.proof import Kind, Piece, Tag
-from delivery.releases.signing import Signer, Trust
+from delivery.releases.signing import BUNDLE_TYPE, Signer, Trust
 
 _AT_ONCE = 8
 _FEWEST_DIGITS = 12
@@ -69,13 +68,9 @@ class ReleaseStore:
 
     def get(self, digest: str) -> Release | None:
         """The release of a digest; None if there is none, or something that is no release."""
-        if digest not in self._releases:
-            manifest = self._registry.manifest(REPOSITORY, digest)
-            release = self._release_in(manifest) if manifest else None
-            if release is None or release.digest != digest:
-                return None
-            self._releases[digest] = release
-        return self._releases[digest]
+        if digest not in self._releases and (manifest := self._registry.manifest(REPOSITORY, digest)):
+            self._keep(manifest)
+        return self._releases.get(digest)
 
     def find(self, name: str) -> tuple[Release, str]:
         """The release of a tag (`sha-…`, `v1.2.3`), a digest or 12 and more digits of one, and the tag to call it by.
@@ -102,8 +97,8 @@ class ReleaseStore:
     def tags(self) -> Mapping[str, str]:
         """The releases' tags, each with the digest of the release; tags of what belongs to one are not among them."""
         names = [tag for tag in self._registry.tags(REPOSITORY) if not tag.startswith("sha256-")]
-        found = self._each(lambda tag: self._registry.digest_of(REPOSITORY, tag), names)
-        return {tag: digest for tag, digest in sorted(found) if digest is not None}
+        found = self._each(lambda tag: self._registry.manifest(REPOSITORY, tag), names)
+        return {tag: self._keep(manifest) for tag, manifest in sorted(found) if manifest is not None}
 
     def of_images(self, images: Mapping[str, str]) -> Release | None:
         """The release that consists of exactly these images: `{service: digest or reference with a digest}`.
@@ -172,18 +167,24 @@ class ReleaseStore:
             raise BadInput(f"nothing called {name!r} was signed with this", where=piece.tag)
         return self._registry.blob(subject_repository, piece.blobs[name])
 
-    def _release_in(self, manifest: bytes) -> Release | None:
-        try:
-            parsed = json.loads(manifest)
-            if parsed["artifactType"] != artifact.MEDIA_TYPE:
-                return None
-            content = str(parsed["layers"][0]["digest"])
-        except (ValueError, KeyError, TypeError, IndexError):
+    @staticmethod
+    def _release_in(manifest: bytes) -> Release | None:
+        """The release whose manifest this is; None if it is none's, or not as releases are written here."""
+        layer = artifact.first_layer(manifest, artifact.MEDIA_TYPE)
+        if layer is None or layer[1] is None:
             return None
         try:
-            return Release.from_content(self._registry.blob(REPOSITORY, content))
-        except BadInput:  # also for a blob that is not there
+            release = Release.from_content(layer[1])
+        except BadInput:
             return None
+        return release if release.manifest == manifest else None
+
+    def _keep(self, manifest: bytes) -> str:
+        """Remember the release of a manifest, if it is one's; gives the manifest's digest."""
+        digest = digest_of(manifest)
+        if digest not in self._releases and (release := self._release_in(manifest)):
+            self._releases[digest] = release
+        return digest
 
     def _subject(self, repository: str, digest: str) -> dict[str, Any]:
         """The descriptor of what a piece is about."""
@@ -204,8 +205,8 @@ class ReleaseStore:
         manifest = self._registry.manifest(repository, tag)
         if manifest is None:
             return None
-        bundle = None
-        if digest := proof.bundle_digest(manifest):
+        digest, bundle = artifact.first_layer(manifest, BUNDLE_TYPE) or (None, None)
+        if digest is not None and bundle is None:
             with contextlib.suppress(BadInput):  # no such blob: then nothing is signed, which is a verdict and no error
                 bundle = self._registry.blob(repository, digest)
         return proof.judge(subject, tag, manifest, bundle, self.trust)

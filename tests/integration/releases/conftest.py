@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from adapters.registry import RegistryClient, digest_of
 from components.delivery_model import SignerSettings
-from delivery.releases.artifact import EMPTY, MANIFEST_TYPE, Release, manifest
+from delivery.releases.artifact import EMPTY, MANIFEST_TYPE, Release, descriptor, manifest
 from delivery.releases.signing import Signer, Trust
 from delivery.releases.store import ReleaseStore
 from tests.integration.registry import serving
@@ -72,8 +72,7 @@ def push_image(registry: RegistryClient) -> Callable[[str, str], str]:
     """Pushes a small image of some content as a service, and returns its digest."""
 
     def push(service: str, content: str) -> str:
-        layer = ("application/vnd.oci.image.layer.v1.tar", content.encode(), {})
-        image = manifest("application/vnd.slipway.test", [layer])
+        image = manifest([descriptor("application/vnd.oci.image.layer.v1.tar", content.encode())])
         registry.put_blob(service, EMPTY)
         registry.put_blob(service, content.encode())
         return registry.put_manifest(service, digest_of(image), image, MANIFEST_TYPE)

@@ -10,7 +10,7 @@ import pytest
 
 from adapters.errors import BadInput, Refused
 from adapters.registry import RegistryClient, digest_of
-from delivery.releases.artifact import MANIFEST_TYPE, REPOSITORY, Release, descriptor
+from delivery.releases.artifact import EMPTY, MANIFEST_TYPE, MEDIA_TYPE, REPOSITORY, Release, descriptor, manifest
 from delivery.releases.proof import Kind
 from delivery.releases.signing import Signer, Trust
 from delivery.releases.store import ReleaseStore
@@ -104,9 +104,9 @@ def test_a_piece_is_an_artifact_linked_to_its_subject(
     store: ReleaseStore, release: Release, signers: dict[str, Signer], registry: RegistryClient
 ) -> None:
     piece = store.attach(REPOSITORY, release.digest, Kind.SOAK, {"stack": "stage"}, signers["verifier"])
-    manifest = json.loads(registry.manifest(REPOSITORY, piece.digest) or b"")
-    assert manifest["subject"] == descriptor(MANIFEST_TYPE, release.manifest)
-    assert manifest["artifactType"] == "application/vnd.dev.sigstore.bundle.v0.3+json"
+    stored = json.loads(registry.manifest(REPOSITORY, piece.digest) or b"")
+    assert stored["subject"] == descriptor(MANIFEST_TYPE, release.manifest)
+    assert stored["artifactType"] == "application/vnd.dev.sigstore.bundle.v0.3+json"
     assert piece.tag == f"sha256-{release.digest[7:]}.soak.{piece.digest[7:23]}"
 
 
@@ -127,3 +127,29 @@ def test_writers_at_once_lose_nothing(
     pieces = store.proof(REPOSITORY, release.digest)
     assert sorted(piece.tag for piece in pieces) == sorted(tags)
     assert {piece.predicate["note"] for piece in pieces if piece.counts} == {str(number) for number in range(40)}
+
+
+def test_a_document_too_large_for_a_manifest_is_proof_like_any_other(
+    store: ReleaseStore, release: Release, signers: dict[str, Signer], registry: RegistryClient, trust: Trust
+) -> None:
+    document = {"creationInfo": {"created": "2026-03-01T10:00:00Z"}, "packages": ["x" * 100] * 50_000}
+    attached = store.attach("hello", release.services["hello"], Kind.SBOM, document, signers["ci"])
+    (piece,) = ReleaseStore(registry, trust).proof("hello", release.services["hello"])
+    assert (piece, piece.fault, piece.predicate) == (attached, None, document)
+
+
+def test_an_artifact_that_only_looks_like_a_release_is_none(store: ReleaseStore, registry: RegistryClient) -> None:
+    registry.put_blob(REPOSITORY, EMPTY)
+    content = b'{"commit":"dev","services":{}}'
+    registry.put_blob(REPOSITORY, content)
+    manifests = [
+        manifest([descriptor(MEDIA_TYPE, content, embed=True)]),
+        manifest([descriptor(MEDIA_TYPE, content)]),
+        manifest([descriptor("text/plain", content, embed=True)]),
+    ]
+    for number, pretender in enumerate(manifests):
+        digest = registry.put_manifest(REPOSITORY, f"pretender-{number}", pretender, MANIFEST_TYPE)
+        assert store.get(digest) is None
+    with pytest.raises(BadInput, match="no release 'pretender-0'"):
+        store.find("pretender-0")
+    assert store.of_images({"hello": "sha256:" + "0" * 64}) is None

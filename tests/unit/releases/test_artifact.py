@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import json
 
 import pytest
 
 from adapters.errors import BadInput
-from delivery.releases.artifact import Release
+from delivery.releases.artifact import Release, descriptor, first_layer, manifest
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 A, B = "sha256:" + "a1" * 32, "sha256:" + "b2" * 32
@@ -23,7 +24,7 @@ def test_equal_content_has_the_same_digest_whatever_its_order() -> None:
 
 def test_its_digest_is_the_same_in_every_version_of_this_program() -> None:
     release = Release(COMMIT, {"hello": A, "api": B})
-    assert release.digest == "sha256:930952f844e19c873f39c867c191039eecfca331438d8ef46cca37dfc5fca769"
+    assert release.digest == "sha256:10542f185de11b3fd566cbeb2c4bbb14b30e35fa4bdfb228280b9031b4d71ed0"
 
 
 @pytest.mark.parametrize(
@@ -41,16 +42,17 @@ def test_other_content_is_another_release(other: Release) -> None:
 
 def test_its_manifest_is_an_artifact_with_an_empty_configuration() -> None:
     release = Release(COMMIT, {"hello": A})
-    manifest = json.loads(release.manifest)
+    written = json.loads(release.manifest)
     kind = "application/vnd.slipway.release.v1+json"
-    assert manifest["artifactType"] == kind
-    assert manifest["config"] == {
+    assert written["artifactType"] == kind
+    assert written["config"] == {
         "mediaType": "application/vnd.oci.empty.v1+json",
         "digest": "sha256:44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a",
         "size": 2,
     }
     digest = "sha256:" + hashlib.sha256(release.content).hexdigest()
-    assert manifest["layers"] == [{"mediaType": kind, "digest": digest, "size": len(release.content)}]
+    embedded = base64.b64encode(release.content).decode()
+    assert written["layers"] == [{"mediaType": kind, "digest": digest, "size": len(release.content), "data": embedded}]
     assert json.loads(release.content) == {"commit": COMMIT, "services": {"hello": A}}
 
 
@@ -102,3 +104,29 @@ def test_images_are_called_as_stack_files_call_them() -> None:
 @pytest.mark.parametrize(("commit", "clean"), [(COMMIT, True), (f"dirty-{COMMIT}", False), ("dev", False)])
 def test_what_is_in_no_commit_is_not_clean(commit: str, clean: bool) -> None:
     assert Release(commit, {"hello": A}).is_clean is clean
+
+
+def test_what_is_embedded_is_read_only_if_the_digest_names_it() -> None:
+    embedded = descriptor("text/plain", b"content", embed=True)
+    digest = embedded["digest"]
+    assert first_layer(manifest([embedded]), "text/plain") == (digest, b"content")
+    assert first_layer(manifest([descriptor("text/plain", b"content")]), "text/plain") == (digest, None)
+    for data in (base64.b64encode(b"other").decode(), 5):
+        assert first_layer(manifest([embedded | {"data": data}]), "text/plain") == (digest, None)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"[]",
+        b"{}",
+        b"[" * 100_000,
+        b'{"artifactType":"text/plain","layers":[]}',
+        b'{"artifactType":"text/plain","layers":[{"mediaType":"text/plain"}]}',
+        manifest([descriptor("text/plain", b"", embed=True) | {"data": "%"}]),
+        manifest([descriptor("text/html", b"")]),
+    ],
+)
+def test_another_manifest_has_no_such_layer(content: bytes) -> None:
+    assert first_layer(content, "text/plain") is None
