@@ -1,8 +1,8 @@
 """Signatures: DSSE envelopes (https://github.com/secure-systems-lab/dsse) over in-toto statements, in Sigstore bundles.
 
 A signature is ECDSA on P-256 with SHA-256, the default of cosign, which reads these bundles:
-`cosign verify-blob-attestation --bundle … --key … --type … --insecure-ignore-tlog`. Keys are the trust: whose they are and what
-their word counts for is configuration (`slipway:signers`), so nobody else has to be reached to judge a signature.
+`cosign verify-blob-attestation --bundle … --key … --type … --insecure-ignore-tlog`. Keys are the trust: whose they
+are and what their word counts for is configuration (`slipway:signers`), so nobody else has to be reached to judge one.
 Source of the bundle: https://github.com/sigstore/protobuf-specs, `sigstore_bundle.proto`, version 0.3.
 """
 
