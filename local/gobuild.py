@@ -27,8 +27,12 @@ DISK_NEEDED = 6 << 30
 _OWN_CLUSTER = "Or use a cluster of your own: name its context in the stack files (see README.md)"
 
 
-def build(module: Path, packages: Sequence[str], *, ldflags: str = "", tags: str = "") -> dict[str, Path]:
+def build(
+    module: Path, packages: Sequence[str], *, ldflags: str = "", tags: str = "", yielding: bool = False
+) -> dict[str, Path]:
     """Build `packages` of the Go module in `module`; maps each binary's name to its path in the cache.
+
+    A `yielding` build takes only the processor time that nobody else wants.
 
     Raises `MachineUnfit` when Go is missing or too old or the disk too full, `CommandFailed` when the compiler does.
     """
@@ -41,19 +45,20 @@ def build(module: Path, packages: Sequence[str], *, ldflags: str = "", tags: str
         if not target.is_dir():
             _require_disk(target.parent)
             with step(f"building {', '.join(binaries)} with {go}"):
-                _compile(module, packages, ldflags, tags, target)
+                _compile(module, packages, [f"-ldflags=-s -w {ldflags}", f"-tags={tags}"], target, yielding=yielding)
     return binaries
 
 
-def _compile(module: Path, packages: Sequence[str], ldflags: str, tags: str, target: Path) -> None:
+def _compile(module: Path, packages: Sequence[str], settings: list[str], target: Path, *, yielding: bool) -> None:
     """Build beside `target`, then rename: whoever looks sees all binaries or none."""
     with tempfile.TemporaryDirectory(dir=target.parent, prefix=".building-") as scratch:
         output = Path(scratch) / "bin"
         output.mkdir()
-        flags = ["-mod=readonly", "-trimpath", "-buildvcs=false", f"-ldflags=-s -w {ldflags}", f"-tags={tags}"]
+        command = [*(["nice", "-n19"] if yielding else []), "go", "build", "-mod=readonly", "-trimpath"]
+        command += ["-buildvcs=false", *settings, "-o", f"{output}/", *packages]
         # GOTOOLCHAIN=local: an older Go must be refused, not fetch a newer one behind the user's back.
         environment = {"CGO_ENABLED": "0", "GOTOOLCHAIN": "local", "GOFLAGS": "", "GOWORK": "off"}
-        run(["go", "build", *flags, "-o", f"{output}/", *packages], cwd=module, env=environment)
+        run(command, cwd=module, env=environment)
         output.rename(target)
 
 
