@@ -7,7 +7,10 @@ import pulumi
 from components.cluster import create_provider
 from components.environment import Environment, EnvironmentArgs
 from components.images import Images
+from components.monitoring import rules
 from components.monitoring.access import MonitoringAccess
+from components.monitoring.alertmanager import Alertmanager, AlertmanagerArgs
+from components.monitoring.coverage import PRESENT
 from components.monitoring.namespace import MonitoringNamespace
 from components.monitoring.prometheus import Prometheus, PrometheusArgs
 from components.registry import RegistryAccess, create_registry
@@ -48,19 +51,22 @@ def monitoring(settings: MonitoringSettings) -> None:
     """What watches the environments."""
     inside = pulumi.ResourceOptions(providers=[create_provider(settings)])
     place = MonitoringNamespace("monitoring", opts=inside)
+    images = settings.platform_images
+    alertmanager = Alertmanager("alertmanager", AlertmanagerArgs(settings.alertmanager, images, place), opts=inside)
     prometheus = Prometheus(
         "prometheus",
         PrometheusArgs(
             shape=settings.prometheus,
-            images=settings.platform_images,
+            images=images,
             environments=settings.environments,
             cluster=settings.cluster.identifier,
-            rules={},
+            rules=rules.load(PRESENT),
+            alertmanagers=alertmanager.targets,
             place=place,
         ),
         opts=inside,
     )
-    pulumi.export("addresses", {"prometheus": prometheus.address})
+    pulumi.export("addresses", {"prometheus": prometheus.address, "alertmanager": alertmanager.address})
 
 
 match Settings.from_pulumi():

@@ -31,7 +31,7 @@ from components.model import (
     RegistryCredentials,
     Service,
 )
-from components.monitoring.model import MonitoringImages, PrometheusModel
+from components.monitoring.model import AlertmanagerModel, MonitoringImages, PrometheusModel
 from components.secret import SEALED, Secret
 
 
@@ -226,6 +226,9 @@ class MonitoringSettings(Settings):
     )
     prometheus: PrometheusModel = Field(
         default_factory=PrometheusModel, description="How Prometheus collects metrics and keeps them."
+    )
+    alertmanager: AlertmanagerModel = Field(
+        default_factory=AlertmanagerModel, description="Who is told of alerts, and how."
     )
 
     def stands_on(self) -> tuple[str, ...]:

@@ -6,6 +6,8 @@ NAMESPACE = "monitoring"
 PROMETHEUS = "prometheus"
 """Its service account, which environments let see their pods and rules, and its Service."""
 
+ALERTMANAGER = "alertmanager"
+
 COMPONENT = "monitoring"
 """The `app.kubernetes.io/component` of what people reach: the local platform prints a link for each."""
 

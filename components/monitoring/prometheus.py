@@ -36,7 +36,7 @@ _RBAC = "rbac.authorization.k8s.io"
 class PrometheusArgs:
     """`environments` are the namespaces whose services are scraped, `cluster` is its identifier.
 
-    `rules` are the platform's own rule files, by name.
+    `rules` are the platform's own rule files, by name; alerts go to each of `alertmanagers`.
     """
 
     shape: PrometheusModel
@@ -44,6 +44,7 @@ class PrometheusArgs:
     environments: tuple[str, ...]
     cluster: str
     rules: Mapping[str, str]
+    alertmanagers: Sequence[str]
     place: MonitoringNamespace
 
 
@@ -247,7 +248,8 @@ class Prometheus(pulumi.ComponentResource):
         )
 
     def _configuration(self) -> str:
-        return configuration(self._args.shape, self._args.environments, self._args.cluster)
+        args = self._args
+        return configuration(args.shape, args.environments, args.alertmanagers, args.cluster)
 
     def _labels(self) -> dict[str, str]:
         return labels.standard(PROMETHEUS, COMPONENT)
@@ -259,7 +261,9 @@ class Prometheus(pulumi.ComponentResource):
         return pulumi.ResourceOptions(parent=self, depends_on=[self._args.place, *needs])
 
 
-def configuration(shape: PrometheusModel, environments: Sequence[str], cluster: str) -> str:
+def configuration(
+    shape: PrometheusModel, environments: Sequence[str], alertmanagers: Sequence[str], cluster: str
+) -> str:
     """The file by which Prometheus runs."""
     return yaml.safe_dump(
         {
@@ -269,7 +273,12 @@ def configuration(shape: PrometheusModel, environments: Sequence[str], cluster: 
                 "external_labels": {"cluster": cluster, "replica": "${POD_NAME}"},
             },
             "rule_files": [f"{_RULES_PATH}/*.yaml", f"{_ENVIRONMENTS_PATH}/*.yaml"],
-            "scrape_configs": scrape_configs(environments, verify_kubelets=shape.verify_kubelets),
+            "alerting": {
+                # Alerts of two instances are the same alert.
+                "alert_relabel_configs": [{"action": "labeldrop", "regex": "replica"}],
+                "alertmanagers": [{"static_configs": [{"targets": list(alertmanagers)}]}],
+            },
+            "scrape_configs": scrape_configs(environments, alertmanagers, verify_kubelets=shape.verify_kubelets),
         },
         sort_keys=False,
         width=120,

@@ -13,7 +13,7 @@ from typing import Any
 from components import labels
 
 _CREDENTIALS = "/var/run/secrets/kubernetes.io/serviceaccount"
-_KUBELET_PATHS = {"kubelet": "/metrics", "cadvisor": "/metrics/cadvisor", "kubelet-probes": "/metrics/probes"}
+_KUBELET_PATHS = {"kubelet": "/metrics", "cadvisor": "/metrics/cadvisor", "probes": "/metrics/probes"}
 # Thousands of series that no rule or person reads here.
 _UNREAD = (
     r"(apiserver_request_(body_size|sli_duration|slo_duration)_.*|apiserver_(response_sizes|watch_events_sizes)_bucket"
@@ -26,7 +26,7 @@ _UNREAD = (
 Config = dict[str, Any]
 
 
-def scrape_configs(environments: Sequence[str], *, verify_kubelets: bool) -> list[Config]:
+def scrape_configs(environments: Sequence[str], alertmanagers: Sequence[str], *, verify_kubelets: bool) -> list[Config]:
     """The `scrape_configs` of Prometheus' configuration."""
     return [
         _services(environments),
@@ -34,6 +34,7 @@ def scrape_configs(environments: Sequence[str], *, verify_kubelets: bool) -> lis
         _apiserver(),
         {"job_name": "coredns", "static_configs": [{"targets": ["kube-dns.kube-system.svc:9153"]}]},
         {"job_name": "prometheus", "static_configs": [{"targets": ["localhost:9090"]}]},
+        {"job_name": "alertmanager", "static_configs": [{"targets": list(alertmanagers)}]},
     ]
 
 
@@ -90,7 +91,7 @@ def _of_a_service(environments: Sequence[str]) -> list[Config]:
 
 def _apiserver() -> Config:
     return {
-        "job_name": "kube-apiserver",
+        "job_name": "apiserver",
         "scheme": "https",
         **_authenticated(verify=True),
         "static_configs": [{"targets": ["kubernetes.default.svc:443"]}],

@@ -45,6 +45,8 @@ class _Program:
     built_with: tuple[str, ...] = ()
     """Further packages of the module, built by the same command since they share most of their code."""
     build_tags: str = ""
+    completes: str = ""
+    """A module that lacks files it embeds: those of `additions` in the folder are put in."""
     entries: tuple[oci.File | oci.Directory, ...] = field(default=_ACCOUNTS)
 
     @property
@@ -117,6 +119,22 @@ _MONITORING = {
         },
         entries=(*_ACCOUNTS, oci.File("usr/share/prometheus/web/ui/static/mantine-ui/index.html", _NO_INTERFACE)),
     ),
+    "alertmanager": _Program(
+        module="alertmanager",
+        package="github.com/prometheus/alertmanager/cmd/alertmanager",
+        path="bin/alertmanager",
+        versioned_by="github.com/prometheus/alertmanager",
+        version_variable="github.com/prometheus/common/version.Version",
+        version_prefix="",
+        built_with=("github.com/prometheus/alertmanager/cmd/amtool",),
+        completes="github.com/prometheus/alertmanager",
+        config={
+            "Entrypoint": ["/bin/alertmanager"],
+            "Env": ["PATH=/bin"],
+            "ExposedPorts": {"9093/tcp": {}},
+            "User": _NONROOT,
+        },
+    ),
     "loader": _Program(
         module="config-loader",
         package="slipway.local/config-loader",
@@ -156,6 +174,7 @@ def platform_binary(short: str, *, program: str = "", yielding: bool = False) ->
         [recipe.package, *recipe.built_with],
         ldflags=recipe.ldflags,
         tags=recipe.build_tags,
+        completes=recipe.completes,
         yielding=yielding,
     )
     return built[program] if program else next(iter(built.values()))

@@ -5,12 +5,16 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import queue
 import re
 import signal
+import subprocess
+import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import IO, Any, TypeVar
 
 import httpx2
 import pytest
@@ -24,6 +28,7 @@ LONGEST_S = 180.0
 RELEASE = re.compile(r"[0-9a-f]{12}")
 
 Series = dict[str, Any]
+Alert = dict[str, Any]
 T = TypeVar("T")
 
 
@@ -70,7 +75,7 @@ def prometheus(platform: Platform) -> Prometheus:
 
 
 def test_every_target_of_the_platform_is_scraped(prometheus: Prometheus) -> None:
-    jobs = {"services", "kube-apiserver", "kubelet", "cadvisor", "kubelet-probes", "coredns", "prometheus"}
+    jobs = {"services", "apiserver", "kubelet", "cadvisor", "probes", "coredns", "prometheus", "alertmanager"}
     up = prometheus.eventually("up", lambda series: jobs <= {s["job"] for s in series if s["value"] == 1})
     assert {s["job"] for s in up} == jobs
     assert [s for s in up if s["value"] != 1] == []
@@ -102,6 +107,20 @@ def test_what_the_kubelet_measures_of_a_service_carries_environment_and_service(
         'container_memory_working_set_bytes{pod=~"hello-.*"} > 0',
         lambda found: {s["environment"] for s in found} == set(ENVIRONMENTS),
     )
+
+
+def test_every_rule_of_the_platform_is_evaluated_without_an_error_and_only_the_watchdog_fires(
+    prometheus: Prometheus,
+) -> None:
+    def rules() -> list[dict[str, Any]]:
+        groups = (prometheus.get("/api/v1/rules") or {"groups": []})["groups"]
+        return [rule for group in groups for rule in group["rules"] if "/rules/" in group["file"]]
+
+    found = until(rules, lambda rules: bool(rules) and all(rule["health"] != "unknown" for rule in rules))
+    assert [(rule["name"], rule.get("lastError")) for rule in found if rule["health"] != "ok"] == []
+    assert "Watchdog" in {rule["name"] for rule in found}
+    watchdog = prometheus.eventually('ALERTS{alertstate="firing"}', bool)
+    assert {alert["alertname"] for alert in watchdog} == {"Watchdog"}
 
 
 @pytest.fixture
@@ -139,6 +158,100 @@ def test_prometheus_that_is_killed_comes_back_with_its_data(platform: Platform, 
     (pod,) = platform.kube.list("v1", "Pod", "monitoring", labels="app.kubernetes.io/name=prometheus")
     restarts = {status["name"]: status["restartCount"] for status in pod["status"]["containerStatuses"]}
     assert restarts["prometheus"] == 1
+
+
+WEBHOOK_PORT = 18080
+
+
+@pytest.fixture
+def received(platform: Platform) -> Iterator[Callable[[Callable[[Alert], bool]], Alert]]:
+    """Alertmanager tells a webhook of every alert, and another of those that ask for a rollback; waits for one."""
+    argv = [sys.executable, str(Path(__file__).with_name("webhook.py")), platform.cluster.node_address]
+    argv += [str(WEBHOOK_PORT), "the-token"]
+    address = f"http://{platform.cluster.node_address}:{WEBHOOK_PORT}"
+
+    def webhook(path: str) -> dict[str, Any]:
+        return {key: {"secure": platform.crypter().encrypt(text)} for key, text in (
+            ("url", f"{address}/{path}"), ("token", "the-token"),
+        )}  # fmt: skip
+
+    alerts: queue.SimpleQueue[Alert] = queue.SimpleQueue()
+    settings = {
+        "receivers": {"people": {"webhook": webhook("people")}},
+        "default": "people",
+        "rollback": webhook("rollback"),
+        "groupWaitSeconds": 0,
+        "groupIntervalSeconds": 1,
+    }
+
+    def wait_for(wanted: Callable[[Alert], bool]) -> Alert:
+        deadline = time.monotonic() + LONGEST_S
+        while True:
+            alert = alerts.get(timeout=max(0.1, deadline - time.monotonic()))
+            if wanted(alert):
+                return alert
+
+    def listen(lines: IO[str]) -> None:
+        for line in lines:
+            sent = json.loads(line)
+            for alert in sent["body"]["alerts"]:
+                alerts.put(
+                    {"path": sent["path"], "known": sent["known"], "group": sent["body"]["groupLabels"], **alert}
+                )
+
+    with subprocess.Popen(platform.cluster.inside(argv), stdout=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.stdout is not None
+            assert process.stdout.readline() == "started\n"
+            threading.Thread(target=listen, args=(process.stdout,), daemon=True).start()
+            with platform.edited("monitoring", alertmanager=settings, prometheus__scrapeSeconds=1):
+                done = platform.slipway("up", "monitoring")
+                assert done.code == 0, done.said
+                yield wait_for
+        finally:
+            process.kill()
+    assert platform.slipway("up", "monitoring").code == 0
+
+
+@pytest.fixture
+def alert(platform: Platform) -> Iterator[str]:
+    """An alert of the environment test that fires while hello has fewer than two pods there."""
+    expression = 'count by (environment, service, release) (up{job="services", environment="test"} == 1) < 2'
+    rules = [
+        {"alert": name, "expr": expression, "for": "2s", "labels": {"severity": "warning"} | labels}
+        for name, labels in (("E2eTooFew", {}), ("E2eRollBack", {"action": "rollback"}))
+    ]
+    metadata = {"name": "e2e-alerts", "namespace": "test", "labels": {"slipway.dev/rules": "true"}}
+    data = {"hello.yaml": yaml.safe_dump({"groups": [{"name": "e2e-alerts", "rules": rules}]})}
+    platform.kube.create({"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": data})
+    yield "E2eTooFew"
+    platform.kube.delete("v1", "ConfigMap", "e2e-alerts", "test")
+
+
+def test_an_alert_is_pending_fires_is_told_and_is_resolved_when_its_cause_is_gone(
+    platform: Platform,
+    prometheus: Prometheus,
+    received: Callable[[Callable[[Alert], bool]], Alert],
+    alert: str,
+) -> None:
+    release = platform.stack("test").get(["images", "hello"]).rpartition("@sha256:")[2][:12]
+
+    firing = received(lambda sent: sent["labels"]["alertname"] == alert)
+    assert (firing["status"], firing["path"], firing["known"]) == ("firing", "/people", True)
+    about = {"environment": "test", "service": "hello", "release": release, "severity": "warning"}
+    assert firing["labels"] == about | {"alertname": alert, "cluster": firing["labels"]["cluster"]}
+    pending = f'ALERTS{{alertname="{alert}", alertstate="pending"}}'
+    assert prometheus.query(f"count_over_time({pending}[5m])"), "it waited before it fired"
+
+    asked = received(lambda sent: sent["path"] == "/rollback")
+    assert asked["labels"]["alertname"] == "E2eRollBack"
+    assert asked["group"] == {"environment": "test", "service": "hello", "release": release}
+
+    with platform.edited("test", services__hello__replicas=2):
+        assert platform.slipway("up", "test").code == 0
+        resolved = received(lambda sent: sent["labels"]["alertname"] == alert and sent["status"] == "resolved")
+    assert resolved["path"] == "/people"
+    assert platform.slipway("up", "test").code == 0
 
 
 def kill(platform: Platform, program: str) -> None:

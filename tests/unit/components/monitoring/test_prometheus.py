@@ -11,6 +11,7 @@ import yaml
 
 from adapters.command import run
 from adapters.errors import BadInput
+from components.monitoring.coverage import PRESENT, unwatched
 from components.settings import MonitoringSettings, Settings
 from local.images import platform_binary
 from tests.unit.components.conftest import Declare, Recorded, committed, environment
@@ -48,7 +49,7 @@ def test_services_are_scraped_in_the_environments_of_the_settings_and_nowhere_el
     assert [sd["namespaces"]["names"] for sd in jobs["services"]["kubernetes_sd_configs"]] == [
         ["test", "stage", "prod"]
     ]
-    assert {"kube-apiserver", "kubelet", "cadvisor", "kubelet-probes", "coredns", "prometheus"} < set(jobs)
+    assert {"apiserver", "kubelet", "cadvisor", "probes", "coredns", "prometheus"} < set(jobs)
 
 
 def test_every_rule_of_labels_names_a_label_that_pods_of_services_carry(declare: Declare) -> None:
@@ -62,6 +63,18 @@ def test_every_rule_of_labels_names_a_label_that_pods_of_services_carry(declare:
     used = {label for rule in services["relabel_configs"] for label in rule["source_labels"] if prefix in label}
     assert len(used) == 4
     assert {label.removeprefix(prefix) for label in used} <= carried
+
+
+def test_the_rules_whose_sources_are_scraped_are_mounted_and_no_others(declare: Declare) -> None:
+    recorded = monitoring(declare)
+    jobs = {job["job_name"] for job in yaml.safe_load(config_of(recorded))["scrape_configs"]}
+    assert {source.value for source in PRESENT} <= jobs
+    files = recorded.one("ConfigMap", "prometheus-rules").manifest["data"]
+    assert {"services.yaml", "prometheus.yaml", "alertmanager.yaml"} <= set(files)
+    alerts = {
+        rule.get("alert") for text in files.values() for g in yaml.safe_load(text)["groups"] for rule in g["rules"]
+    }
+    assert not alerts & {alert for left_out in unwatched().values() for alert in left_out}
 
 
 def test_kubelets_certificates_are_verified_unless_the_settings_say_otherwise(declare: Declare) -> None:
@@ -96,7 +109,7 @@ def test_an_environment_lets_it_see_pods_and_config_maps_but_no_secrets(declare:
 
 def test_data_outlives_pods_and_the_namespace_is_protected(declare: Declare) -> None:
     recorded = monitoring(declare, storage="20Gi", retentionDays=30, retentionSize="16GB")
-    spec = recorded.one("StatefulSet").manifest["spec"]
+    spec = recorded.one("StatefulSet", "prometheus").manifest["spec"]
     (claim,) = spec["volumeClaimTemplates"]
     assert claim["spec"]["resources"]["requests"] == {"storage": "20Gi"}
     container = spec["template"]["spec"]["containers"][0]
@@ -109,7 +122,7 @@ def test_data_outlives_pods_and_the_namespace_is_protected(declare: Declare) -> 
 
 def test_another_configuration_restarts_no_pod(declare: Declare) -> None:
     def template(recorded: Recorded) -> Any:
-        return recorded.one("StatefulSet").manifest["spec"]["template"]
+        return recorded.one("StatefulSet", "prometheus").manifest["spec"]["template"]
 
     one, other = monitoring(declare), monitoring(declare, scrapeSeconds=5)
     assert config_of(one) != config_of(other)
@@ -122,8 +135,8 @@ def test_another_configuration_restarts_no_pod(declare: Declare) -> None:
 def test_two_instances_have_a_disruption_budget_and_one_has_none(declare: Declare) -> None:
     assert not monitoring(declare).of("PodDisruptionBudget")
     two = monitoring(declare, replicas=2)
-    assert two.one("StatefulSet").manifest["spec"]["replicas"] == 2
-    assert two.one("PodDisruptionBudget").manifest["spec"]["maxUnavailable"] == 1
+    assert two.one("StatefulSet", "prometheus").manifest["spec"]["replicas"] == 2
+    assert two.one("PodDisruptionBudget", "prometheus").manifest["spec"]["maxUnavailable"] == 1
 
 
 def test_the_committed_monitoring_watches_every_committed_environment() -> None:
