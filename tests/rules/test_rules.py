@@ -24,6 +24,7 @@ from components.monitoring.sources import Source, selectors, source_of
 
 CASES = sorted(Path(__file__).parent.glob("*.yaml"))
 OBJECTIVES = Path(__file__).parent / "slo" / "objectives.yaml"
+HEALTHY_HOUR = Path(__file__).parent / "hour" / "healthy.yaml"
 FILES = rules.read()
 PROMISED = {"availability": 99.9, "latency": {"percent": 99, "belowSeconds": 0.5}}
 GENERATED = slo.rules_of("prod", "hello", Objectives.model_validate(PROMISED))
@@ -57,6 +58,15 @@ def test_alerts_fire_and_resolve_as_written(case: Path, promtool: Path) -> None:
 def test_alerts_of_objectives_fire_and_resolve_as_written(promtool: Path, tmp_path: Path) -> None:
     (tmp_path / "objectives.rules.yaml").write_text(GENERATED)
     case = shutil.copy(OBJECTIVES, tmp_path)
+    done = subprocess.run([promtool, "test", "rules", case], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_a_noisy_but_healthy_hour_fires_nothing(promtool: Path, tmp_path: Path) -> None:
+    (tmp_path / "rules").mkdir()
+    for name, text in {**rules.load(Source), "objectives.yaml": GENERATED}.items():
+        (tmp_path / "rules" / name).write_text(text)
+    case = shutil.copy(HEALTHY_HOUR, tmp_path)
     done = subprocess.run([promtool, "test", "rules", case], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
 
