@@ -7,9 +7,15 @@ import pulumi
 from components.cluster import create_provider
 from components.environment import Environment, EnvironmentArgs
 from components.images import Images
+from components.monitoring import rules
+from components.monitoring.access import MonitoringAccess
+from components.monitoring.alertmanager import Alertmanager, AlertmanagerArgs
+from components.monitoring.coverage import PRESENT
+from components.monitoring.namespace import MonitoringNamespace
+from components.monitoring.prometheus import Prometheus, PrometheusArgs
 from components.registry import RegistryAccess, create_registry
 from components.service import Service, ServiceArgs
-from components.settings import EnvironmentSettings, Settings, SharedSettings
+from components.settings import EnvironmentSettings, MonitoringSettings, Settings, SharedSettings
 
 
 def shared(settings: SharedSettings) -> None:
@@ -28,6 +34,7 @@ def environment(settings: EnvironmentSettings) -> None:
     place = Environment(
         settings.stack, EnvironmentArgs(settings.stack, settings.environment, names, access), opts=inside
     )
+    MonitoringAccess("monitoring-access", settings.stack, place, opts=inside)
     images = Images(settings, access)
     running = {name: images.of(name) for name in names}
     services = {
@@ -40,8 +47,32 @@ def environment(settings: EnvironmentSettings) -> None:
     pulumi.export("releases", {name: image.release for name, image in running.items()})
 
 
+def monitoring(settings: MonitoringSettings) -> None:
+    """What watches the environments."""
+    inside = pulumi.ResourceOptions(providers=[create_provider(settings)])
+    place = MonitoringNamespace("monitoring", opts=inside)
+    images = settings.platform_images
+    alertmanager = Alertmanager("alertmanager", AlertmanagerArgs(settings.alertmanager, images, place), opts=inside)
+    prometheus = Prometheus(
+        "prometheus",
+        PrometheusArgs(
+            shape=settings.prometheus,
+            images=images,
+            environments=settings.environments,
+            cluster=settings.cluster.identifier,
+            rules=rules.load(PRESENT),
+            alertmanagers=alertmanager.targets,
+            place=place,
+        ),
+        opts=inside,
+    )
+    pulumi.export("addresses", {"prometheus": prometheus.address, "alertmanager": alertmanager.address})
+
+
 match Settings.from_pulumi():
     case SharedSettings() as settings:
         shared(settings)
     case EnvironmentSettings() as settings:
         environment(settings)
+    case MonitoringSettings() as settings:
+        monitoring(settings)

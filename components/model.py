@@ -259,6 +259,40 @@ class PreDeploy(Model):
     env: dict[VariableName, str] = Field(default={}, description="Further environment variables, in plain text.")
 
 
+class LatencyObjective(Model):
+    """How many of the answered requests are fast."""
+
+    percent: float = Field(ge=50, lt=100, description="How many of a hundred answered requests take less time.")
+    below_seconds: float = Field(
+        gt=0,
+        le=60,
+        description="Than this, in seconds: a bound of the service's histogram http_request_duration_seconds.",
+    )
+
+
+class Objectives(Model):
+    """What the users of a service are promised; alerts come of how fast the promise is broken."""
+
+    availability: float | None = Field(
+        default=None,
+        ge=50,
+        lt=100,
+        description="How many of a hundred requests do not end with a 5xx code. Default: nothing is promised.",
+    )
+    latency: LatencyObjective | None = Field(
+        default=None, description="How fast answers are. Default: nothing is promised."
+    )
+    period_days: int = Field(
+        default=30, ge=7, le=90, description="The days for which the promise holds, and its error budget lasts."
+    )
+
+    @model_validator(mode="after")
+    def _promises_something(self) -> Self:
+        if self.availability is None and self.latency is None:
+            raise ValueError("objectives name availability, latency or both")
+        return self
+
+
 class Service(Model):
     """The shape of one service; which image it runs stands in `slipway:images`."""
 
@@ -282,6 +316,10 @@ class Service(Model):
     ingress: Ingress | None = Field(default=None, description="Makes it reachable from outside. Default: it is not.")
     pre_deploy: PreDeploy | None = Field(
         default=None, description="A command that promotion runs before it updates the service. Default: none."
+    )
+    objectives: Objectives | None = Field(
+        default=None,
+        description="What its users are promised. Default: nothing beyond what every service is watched for.",
     )
 
     @model_validator(mode="after")

@@ -16,6 +16,8 @@ import pulumi_kubernetes as k8s
 from components import labels, model, pods
 from components.environment import Environment
 from components.images import Image
+from components.monitoring import slo
+from components.monitoring.names import RULES_LABEL
 
 _PORT = 80
 _END_MARGIN_S = 5  # for the process to leave once it is done
@@ -45,6 +47,7 @@ class Service(pulumi.ComponentResource):
     disruption_budget: k8s.policy.v1.PodDisruptionBudget
     autoscaler: k8s.autoscaling.v2.HorizontalPodAutoscaler | None
     ingress: k8s.networking.v1.Ingress | None
+    objectives: k8s.core.v1.ConfigMap | None
     address: str
 
     def __init__(self, name: str, args: ServiceArgs, opts: pulumi.ResourceOptions | None = None) -> None:
@@ -59,6 +62,7 @@ class Service(pulumi.ComponentResource):
         self.disruption_budget = self._create_disruption_budget()
         self.autoscaler = self._create_autoscaler()
         self.ingress = self._create_ingress()
+        self.objectives = self._create_objectives()
         self.register_outputs({"address": self.address, "image": args.image.reference})
 
     def _create_version(self) -> k8s.core.v1.ConfigMap:
@@ -199,6 +203,24 @@ class Service(pulumi.ComponentResource):
                 if ingress.tls_secret
                 else None,
             ),
+            opts=self._inside(),
+        )
+
+    def _create_objectives(self) -> k8s.core.v1.ConfigMap | None:
+        """Rules for Prometheus, which finds them by their label; in the environment, so that they move with it."""
+        if (objectives := self._shape.objectives) is None:
+            return None
+        namespace = self._args.namespace
+        # Prometheus keeps the files of all environments in one folder.
+        file = f"{namespace}-{self._name}-objectives.yaml"
+        return k8s.core.v1.ConfigMap(
+            f"{self._name}-objectives",
+            metadata=k8s.meta.v1.ObjectMetaArgs(
+                name=f"{self._name}-objectives",
+                namespace=namespace,
+                labels=self._labels() | {RULES_LABEL: "true"},
+            ),
+            data={file: slo.rules_of(namespace, self._name, objectives)},
             opts=self._inside(),
         )
 

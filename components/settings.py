@@ -42,13 +42,14 @@ from components.model import (
     RegistryCredentials,
     Service,
 )
+from components.monitoring.model import AlertmanagerModel, MonitoringImages, PrometheusModel
 from components.secret import SEALED, Secret
 
 
 class Settings(Model):
     """What every stack says. `from_pulumi` and `from_mapping` give the class that belongs to the stack's kind."""
 
-    kind: str = Field(description="What the stack declares: `shared` or `environment`.")
+    kind: str = Field(description="What the stack declares: `shared`, `environment` or `monitoring`.")
     cluster: Cluster = Field(description="The cluster that the stack's objects are in.")
     registry: Registry = Field(description="The registry that images are pushed to and pulled from.")
     registry_credentials: RegistryCredentials = Field(
@@ -92,7 +93,7 @@ class Settings(Model):
         directory: Path = Path(),
         locate: Locator | None = None,
         complete: bool = True,
-    ) -> SharedSettings | EnvironmentSettings:
+    ) -> AnySettings:
         """Read the values of a stack file (`StackFile.config`), in which secrets are sealed: `{secure: …}`.
 
         Raises `BadInput` naming key and line (by `locate`), and `Refused` for an image on hold. Without `complete`
@@ -101,7 +102,7 @@ class Settings(Model):
         return _read(config, stack=stack, directory=directory, locate=locate, sealed=True, complete=complete)
 
     @classmethod
-    def from_file(cls, file: StackFile, *, complete: bool = True) -> SharedSettings | EnvironmentSettings:
+    def from_file(cls, file: StackFile, *, complete: bool = True) -> AnySettings:
         """Read a stack file; see `from_mapping`."""
         directory, locate = file.path.parent, _locator(file)
         settings = cls.from_mapping(
@@ -112,7 +113,7 @@ class Settings(Model):
         return settings
 
     @classmethod
-    def from_pulumi(cls) -> SharedSettings | EnvironmentSettings:
+    def from_pulumi(cls) -> AnySettings:
         """Read the configuration of the running program, secrets opened."""
         directory, stack = Path(pulumi.get_root_directory()), pulumi.get_stack()
         path = directory / f"Pulumi.{stack}.yaml"
@@ -265,9 +266,39 @@ class EnvironmentSettings(Settings):
         return registry
 
 
-KINDS: Mapping[str, type[SharedSettings | EnvironmentSettings]] = {
+class MonitoringSettings(Settings):
+    """A stack that watches the environments of its cluster. It stands on none: it sees them once they are there."""
+
+    kind: Literal["monitoring"] = Field(
+        description="What the stack declares; `monitoring` collects metrics of the environments."
+    )
+    environments: Annotated[tuple[Name, ...], Field(strict=False, min_length=1)] = Field(
+        description="The environments that are watched, by the names of their stacks."
+    )
+    platform_images: MonitoringImages = Field(
+        default_factory=MonitoringImages, description="Images of the monitoring. Default: public ones."
+    )
+    prometheus: PrometheusModel = Field(
+        default_factory=PrometheusModel, description="How Prometheus collects metrics and keeps them."
+    )
+    alertmanager: AlertmanagerModel = Field(
+        default_factory=AlertmanagerModel, description="Who is told of alerts, and how."
+    )
+
+    def stands_on(self) -> tuple[str, ...]:
+        """The stacks that must be up before this one."""
+        return ()
+
+    def require_complete(self, locate: Locator | None = None) -> None:
+        """Nothing is added later."""
+
+
+AnySettings = SharedSettings | EnvironmentSettings | MonitoringSettings
+
+KINDS: Mapping[str, type[AnySettings]] = {
     "shared": SharedSettings,
     "environment": EnvironmentSettings,
+    "monitoring": MonitoringSettings,
 }
 """The class for each value of `slipway:kind`."""
 
@@ -282,7 +313,7 @@ def _read(
     locate: Locator | None,
     sealed: bool,
     complete: bool,
-) -> SharedSettings | EnvironmentSettings:
+) -> AnySettings:
     locate = locate or (lambda path: f"stack {stack}, {key_name(path)}")
     values = _own_values(config, locate)
     model = _model_of(values, locate)
@@ -318,7 +349,7 @@ def _own_values(config: Mapping[str, Any], locate: Locator) -> dict[str, Any]:
     return values
 
 
-def _model_of(values: Mapping[str, Any], locate: Locator) -> type[SharedSettings | EnvironmentSettings]:
+def _model_of(values: Mapping[str, Any], locate: Locator) -> type[AnySettings]:
     kind = values.get("kind")
     if isinstance(kind, str) and kind in KINDS:
         return KINDS[kind]

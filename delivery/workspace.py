@@ -16,7 +16,7 @@ from pulumi.automation.errors import CommandError, StackNotFoundError
 from adapters.errors import BadInput
 from adapters.passphrase import Passphrase, find_passphrase
 from adapters.stackfile import StackFile
-from components.settings import EnvironmentSettings, Settings, SharedSettings
+from components.settings import AnySettings, Settings
 from delivery.engines import LOCAL, PULUMI, Marker, backend_env, default_engine
 from delivery.platform import Platform, TeamPlatform
 from delivery.stack import ManagedStack, failure_of
@@ -110,7 +110,7 @@ class Workspace:
                 )
         return [stack for stack in self.stacks.values() if not names or stack.name in names]
 
-    def settings(self, stack: str, *, complete: bool = True) -> SharedSettings | EnvironmentSettings:
+    def settings(self, stack: str, *, complete: bool = True) -> AnySettings:
         """The stack's configuration, checked; reads the file anew, since others may have changed it meanwhile."""
         return Settings.from_file(StackFile.load(self.path(stack)), complete=complete)
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import fcntl
 import hashlib
+import json
 import os
 import re
 import shutil
@@ -25,11 +26,24 @@ GO_MINIMUM = (1, 26)
 DISK_NEEDED = 6 << 30
 """Bytes that a cold build of Kubernetes takes in Go's build cache, module cache and output; measured 5.1 GB."""
 
+# GOTOOLCHAIN=local: an older Go must be refused, not fetch a newer one behind the user's back.
+_ENVIRONMENT = {"CGO_ENABLED": "0", "GOTOOLCHAIN": "local", "GOFLAGS": "", "GOWORK": "off"}
 _OWN_CLUSTER = "Or use a cluster of your own: name its context in the stack files (see README.md)"
 
 
-def build(module: Path, packages: Sequence[str], *, ldflags: str = "", tags: str = "") -> dict[str, Path]:
+def build(
+    module: Path,
+    packages: Sequence[str],
+    *,
+    ldflags: str = "",
+    tags: str = "",
+    completes: str = "",
+    yielding: bool = False,
+) -> dict[str, Path]:
     """Build `packages` of the Go module in `module`; maps each binary's name to its path in the cache.
+
+    `completes` names a module that was published without files it embeds: those of `additions` beside go.mod are put
+    into a copy of it. A `yielding` build takes only the processor time that nobody else wants.
 
     Raises `MachineUnfit` when Go is missing or too old or the disk too full, `CommandFailed` when the compiler does.
     """
@@ -41,7 +55,9 @@ def build(module: Path, packages: Sequence[str], *, ldflags: str = "", tags: str
         if not target.is_dir():
             _require_disk(target.parent)
             with step(f"building {', '.join(binaries)} with {go}"):
-                _compile(module, packages, ldflags, tags, target)
+                flags = [f"-ldflags=-s -w {ldflags}", f"-tags={tags}"]
+                with _completed(module, completes, target.parent) as source:
+                    _compile(source, flags, packages, target, yielding=yielding)
     return binaries
 
 
@@ -64,15 +80,32 @@ def _target(module: Path, packages: Sequence[str], ldflags: str, tags: str) -> t
     return go, cache_dir() / "bin" / _fingerprint(module, [go, *packages, ldflags, tags])
 
 
-def _compile(module: Path, packages: Sequence[str], ldflags: str, tags: str, target: Path) -> None:
+@contextmanager
+def _completed(module: Path, completes: str, scratch: Path) -> Iterator[Path]:
+    """The module to build: itself, or a copy in which `completes` has its additions."""
+    if not completes:
+        yield module
+        return
+    with tempfile.TemporaryDirectory(dir=scratch, prefix=".completing-") as directory:
+        copy = Path(directory) / "module"
+        shutil.copytree(module, copy)
+        described = run(["go", "mod", "download", "-json", completes], cwd=copy, env=_ENVIRONMENT)
+        completed = copy / "completed"
+        shutil.copytree(json.loads(described)["Dir"], completed, copy_function=shutil.copyfile)
+        for folder in [completed, *completed.rglob("*/")]:
+            folder.chmod(0o755)  # what lies in Go's cache is read-only
+        shutil.copytree(module / "additions", completed, dirs_exist_ok=True)
+        run(["go", "mod", "edit", f"-replace={completes}=./completed"], cwd=copy, env=_ENVIRONMENT)
+        yield copy
+
+
+def _compile(module: Path, flags: list[str], packages: Sequence[str], target: Path, *, yielding: bool) -> None:
     """Build beside `target`, then rename: whoever looks sees all binaries or none."""
     with tempfile.TemporaryDirectory(dir=target.parent, prefix=".building-") as scratch:
         output = Path(scratch) / "bin"
         output.mkdir()
-        flags = ["-mod=readonly", "-trimpath", "-buildvcs=false", f"-ldflags=-s -w {ldflags}", f"-tags={tags}"]
-        # GOTOOLCHAIN=local: an older Go must be refused, not fetch a newer one behind the user's back.
-        environment = {"CGO_ENABLED": "0", "GOTOOLCHAIN": "local", "GOFLAGS": "", "GOWORK": "off"}
-        run(["go", "build", *flags, "-o", f"{output}/", *packages], cwd=module, env=environment)
+        command = ["go", "build", "-mod=readonly", "-trimpath", "-buildvcs=false", *flags, "-o", f"{output}/"]
+        run([*(["nice", "-n19"] if yielding else []), *command, *packages], cwd=module, env=_ENVIRONMENT)
         output.rename(target)
 
 

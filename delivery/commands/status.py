@@ -11,6 +11,7 @@ import click
 
 from adapters.errors import BadInput, SlipwayError
 from adapters.registry import parse_reference
+from components.monitoring import coverage
 from delivery import options
 from delivery.console import table
 from delivery.factory import Factory
@@ -20,8 +21,10 @@ from delivery.workspace import DeclaredStack, Workspace
 
 _HELP = f"""Show every stack with its last update and the images its file names, and the links of the local platform.
 
-A cluster that does not answer is said of its stack; the command ends with 0. With --json: config_dir, engine, cluster,
-links (name, url), stacks (name, kind, engine, cluster, last_update, result, images, freeze, holds, problem).
+A cluster that does not answer is said of its stack; the command ends with 0. Alerts that are left out, since nothing
+here gives the metrics they read, are named. With --json: config_dir, engine, cluster, links (name, url), stacks (name,
+kind, engine, cluster, last_update, result, images, freeze, holds, problem), unwatched (what is missing: alerts; only
+with a stack that watches).
 
 \b
 Examples:
@@ -39,7 +42,14 @@ def status(factory: Factory) -> None:
     """Show what runs where."""
     workspace = factory.find()
     if workspace is None:
-        nothing: dict[str, Any] = {"config_dir": None, "engine": None, "cluster": None, "links": [], "stacks": []}
+        nothing: dict[str, Any] = {
+            "config_dir": None,
+            "engine": None,
+            "cluster": None,
+            "links": [],
+            "stacks": [],
+            "unwatched": {},
+        }
         factory.console.facts(nothing, lambda: ["There is no local platform yet: `slipway up` makes it."])
         return
     with ThreadPoolExecutor() as executor:
@@ -50,6 +60,7 @@ def status(factory: Factory) -> None:
         "cluster": _common(stack["cluster"] for stack in stacks),
         "links": [{"name": name, "url": url} for name, url in workspace.platform.links().items()],
         "stacks": stacks,
+        "unwatched": coverage.unwatched() if any(stack["kind"] == "monitoring" for stack in stacks) else {},
     }
     factory.console.facts(facts, lambda: _lines(facts))
 
@@ -113,7 +124,11 @@ def _lines(facts: dict[str, Any]) -> list[str]:
         lines += ["", *words]
     told = ("problem", "interrupted")
     problems = [f"{stack['name']}: {stack[key]}" for stack in facts["stacks"] for key in told if stack[key]]
-    return [*lines, *([""] if problems else []), *problems]
+    lines += [*([""] if problems else []), *problems]
+    if facts["unwatched"]:
+        rows = [(lack, ", ".join(alerts)) for lack, alerts in facts["unwatched"].items()]
+        lines += ["", *table(rows, ("not there", "so these alerts are left out"))]
+    return lines
 
 
 def _word_lines(stack: dict[str, Any]) -> Iterable[str]:

@@ -16,13 +16,16 @@ def addons() -> list[JsonObject]:
 def _dns() -> list[JsonObject]:
     """A Service without selector, since its one endpoint is a program of the node."""
     labels = {"k8s-app": "kube-dns", "kubernetes.io/name": "CoreDNS"}
-    protocols = {"dns": "UDP", "dns-tcp": "TCP"}
-    ports = [{"name": name, "port": 53, "protocol": protocol} for name, protocol in protocols.items()]
+    ports = [
+        {"name": "dns", "port": 53, "protocol": "UDP"},
+        {"name": "dns-tcp", "port": 53, "protocol": "TCP"},
+        {"name": "metrics", "port": 9153, "protocol": "TCP"},
+    ]
     service = {
         "apiVersion": "v1",
         "kind": "Service",
         "metadata": {"name": "kube-dns", "namespace": "kube-system", "labels": labels},
-        "spec": {"clusterIP": DNS_ADDRESS, "ports": [port | {"targetPort": 53} for port in ports]},
+        "spec": {"clusterIP": DNS_ADDRESS, "ports": [port | {"targetPort": port["port"]} for port in ports]},
     }
     endpoints = {
         "apiVersion": "discovery.k8s.io/v1",

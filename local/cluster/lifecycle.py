@@ -74,6 +74,10 @@ class Cluster:
         forwards = json.loads(layout.forwards.read_text()) if layout.forwards.exists() else {}
         return {name: forward["listen"] for name, forward in forwards.items()}
 
+    def load(self, archives: Sequence[Path]) -> None:
+        """Import images into the node, those of the OCI archives `archives` that it lacks."""
+        preload(self._supervisor(), archives)
+
     def inside(self, argv: Sequence[str]) -> list[str]:
         """The command line that runs `argv`, a program of this machine, in the cluster's network."""
         return ["nsenter", f"--net=/proc/{self._supervisor()}/ns/net", "--", *argv]

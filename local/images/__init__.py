@@ -3,7 +3,13 @@
 Everything here works where no image registry can be reached, and gives the same digest for the same content.
 """
 
-from local.images.platform import platform_binary, platform_image_names, platform_images
+from local.images.platform import (
+    monitoring_image_names,
+    monitoring_images,
+    platform_binary,
+    platform_image_names,
+    platform_images,
+)
 from local.images.push import push
 from local.images.service import BuiltImage, build_service, content_hash
 
@@ -11,6 +17,8 @@ __all__ = [
     "BuiltImage",
     "build_service",
     "content_hash",
+    "monitoring_image_names",
+    "monitoring_images",
     "platform_binary",
     "platform_image_names",
     "platform_images",

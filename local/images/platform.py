@@ -1,6 +1,7 @@
-"""The images a local cluster needs before its registry runs: each one static binary, built from a pinned Go module.
+"""The platform's own images: each one static binary, built from a pinned Go module.
 
-They are imported into containerd when the node starts. Names are known without building anything.
+Those a local cluster needs before its registry runs are imported into containerd when the node starts; those of the
+monitoring are built and imported later, while environments serve. Names are known without building anything.
 """
 
 from __future__ import annotations
@@ -40,18 +41,24 @@ class _Program:
     versioned_by: str = ""
     version_variable: str = ""
     """Go variables to set to that version; as `-ldflags -X` takes them."""
+    version_prefix: str = "v"
+    built_with: tuple[str, ...] = ()
+    """Further packages of the module, built by the same command since they share most of their code."""
+    build_tags: str = ""
+    completes: str = ""
+    """A module that lacks files it embeds: those of `additions` in the folder are put in."""
     entries: tuple[oci.File | oci.Directory, ...] = field(default=_ACCOUNTS)
 
     @property
     def tag(self) -> str:
-        return self.version or _pinned_version(_MODULES / self.module / "go.mod", self.versioned_by)
+        return self.version or _release(_pinned_version(_MODULES / self.module / "go.mod", self.versioned_by))
 
     @property
     def ldflags(self) -> str:
-        return f"-X {self.version_variable}=v{self.tag}" if self.version_variable else ""
+        return f"-X {self.version_variable}={self.version_prefix}{self.tag}" if self.version_variable else ""
 
 
-_PROGRAMS = {
+_NODE = {
     "pause": _Program(
         module="pause",
         package="slipway.local/pause",
@@ -85,26 +92,100 @@ _PROGRAMS = {
     ),
 }
 
+# Prometheus' module comes without its user interface, which is made by tools of another language. Its API is whole, and
+# a browser is told where the interface would be.
+_NO_INTERFACE = b"""<!doctype html><title>Prometheus</title><p>This build has no user interface; its API is at
+<a href="/api/v1/status/buildinfo">/api/v1</a>, and <a href="/metrics">/metrics</a> are its own metrics.
+"""
+_PROMETHEUS_COMMANDS = "github.com/prometheus/prometheus/cmd"
+_MONITORING = {
+    "prometheus": _Program(
+        module="prometheus",
+        package=f"{_PROMETHEUS_COMMANDS}/prometheus",
+        path="bin/prometheus",
+        versioned_by="github.com/prometheus/prometheus",
+        version_variable="github.com/prometheus/common/version.Version",
+        version_prefix="",
+        built_with=(f"{_PROMETHEUS_COMMANDS}/promtool",),
+        # Of the dozens of ways to find targets only one is used here; the others are most of the code.
+        build_tags="remove_all_sd,enable_kubernetes_sd",
+        config={
+            "Entrypoint": ["/bin/prometheus"],
+            "Env": ["PATH=/bin"],
+            "ExposedPorts": {"9090/tcp": {}},
+            "User": _NONROOT,
+            # Below a directory of this name the program looks for its interface in web/ui.
+            "WorkingDir": "/usr/share/prometheus",
+        },
+        entries=(*_ACCOUNTS, oci.File("usr/share/prometheus/web/ui/static/mantine-ui/index.html", _NO_INTERFACE)),
+    ),
+    "alertmanager": _Program(
+        module="alertmanager",
+        package="github.com/prometheus/alertmanager/cmd/alertmanager",
+        path="bin/alertmanager",
+        versioned_by="github.com/prometheus/alertmanager",
+        version_variable="github.com/prometheus/common/version.Version",
+        version_prefix="",
+        built_with=("github.com/prometheus/alertmanager/cmd/amtool",),
+        completes="github.com/prometheus/alertmanager",
+        config={
+            "Entrypoint": ["/bin/alertmanager"],
+            "Env": ["PATH=/bin"],
+            "ExposedPorts": {"9093/tcp": {}},
+            "User": _NONROOT,
+        },
+    ),
+    "loader": _Program(
+        module="config-loader",
+        package="slipway.local/config-loader",
+        path="bin/config-loader",
+        version="1.0.0",
+        config={"Entrypoint": ["/bin/config-loader"], "Env": ["PATH=/bin"], "User": _NONROOT},
+    ),
+}
+_PROGRAMS = _NODE | _MONITORING
+
 
 def platform_image_names() -> dict[str, str]:
-    """The reference each platform image is imported as, by its short name; builds nothing."""
-    return {short: f"slipway.local/{short}:{program.tag}" for short, program in _PROGRAMS.items()}
+    """The reference each image of the node is imported as, by its short name; builds nothing."""
+    return _names(_NODE)
 
 
 def platform_images() -> list[Path]:
-    """The OCI archives of all platform images, built where the cache lacks them (minutes for the Go builds)."""
+    """The OCI archives of the node's images, built where the cache lacks them (minutes for the Go builds)."""
     return [_archive(short, reference) for short, reference in platform_image_names().items()]
 
 
-def platform_binary(short: str) -> Path:
-    """The program of a platform image, as it runs on this machine too."""
-    program = _PROGRAMS[short]
-    (built,) = gobuild.build(_MODULES / program.module, [program.package], ldflags=program.ldflags).values()
-    return built
+def monitoring_image_names() -> dict[str, str]:
+    """The reference each image of the monitoring is imported as, by its short name; builds nothing."""
+    return _names(_MONITORING)
 
 
-def _archive(short: str, reference: str) -> Path:
-    program, binary = _PROGRAMS[short], platform_binary(short).read_bytes()
+def monitoring_images() -> list[Path]:
+    """The OCI archives of the monitoring's images, built where the cache lacks them, yielding to everything else."""
+    return [_archive(short, reference, yielding=True) for short, reference in monitoring_image_names().items()]
+
+
+def platform_binary(short: str, *, program: str = "", yielding: bool = False) -> Path:
+    """The program of an image, as it runs on this machine too, or `program`, which is built with it."""
+    recipe = _PROGRAMS[short]
+    built = gobuild.build(
+        _MODULES / recipe.module,
+        [recipe.package, *recipe.built_with],
+        ldflags=recipe.ldflags,
+        tags=recipe.build_tags,
+        completes=recipe.completes,
+        yielding=yielding,
+    )
+    return built[program] if program else next(iter(built.values()))
+
+
+def _names(programs: Mapping[str, _Program]) -> dict[str, str]:
+    return {short: f"slipway.local/{short}:{program.tag}" for short, program in programs.items()}
+
+
+def _archive(short: str, reference: str, *, yielding: bool = False) -> Path:
+    program, binary = _PROGRAMS[short], platform_binary(short, yielding=yielding).read_bytes()
     recipe = repr((reference, program, Path(oci.__file__).read_text()))
     key = hashlib.sha256(recipe.encode() + hashlib.sha256(binary).digest()).hexdigest()[:24]
     archive = cache_dir() / "images" / "platform" / f"{short}-{key}.tar"
@@ -112,6 +193,12 @@ def _archive(short: str, reference: str) -> Path:
         content = oci.layer([*program.entries, oci.File(program.path, binary, 0o755)])
         oci.write_archive(archive, reference, content, program.config)
     return archive
+
+
+def _release(pinned: str) -> str:
+    """Prometheus' module is v0.316.0 where the program is 3.16.0: its packages promise nothing to their users."""
+    found = re.fullmatch(r"0\.(\d)(\d\d)\.(\d+)", pinned)
+    return f"{found[1]}.{int(found[2])}.{found[3]}" if found else pinned
 
 
 def _pinned_version(go_mod: Path, module: str) -> str:

@@ -17,14 +17,20 @@ from adapters.errors import Unreachable
 from adapters.kubernetes import JsonObject, Kubernetes
 from local import cluster as clusters
 from local.cluster import Cluster, ClusterSpec, Mirror
-from local.images import BuiltImage, platform_image_names, platform_images
+from local.images import (
+    BuiltImage,
+    monitoring_image_names,
+    monitoring_images,
+    platform_image_names,
+    platform_images,
+)
 from local.platform import services
 from local.platform.configuration import Configuration
 
 _READ_PORT = 30500  # the committed Pulumi.shared.yaml says the same, and a test compares them
 _REGISTRY_HOST = "registry.slipway.local"
 _REGISTRY_NAMESPACE, _REGISTRY_SERVICE = "slipway-registry", "registry"
-_SERVED = "app.kubernetes.io/component=service"
+_SERVED = "app.kubernetes.io/component in (service, monitoring)"
 _REGISTRY_NAMES = [
     "127.0.0.1",
     "localhost",
@@ -67,7 +73,7 @@ class LocalPlatform:
                 },
                 push=platform._reserve_registry_port(),
                 registry_names=_REGISTRY_NAMES,
-                images={name: image for name, image in platform_image_names().items() if name != "pause"},
+                images=_image_map(),
             )
         return platform
 
@@ -93,10 +99,14 @@ class LocalPlatform:
         return self._configuration.signers.files
 
     def before(self, stack: str) -> None:
-        """See to it that each service a stack runs has an image: a fresh platform begins with those of this checkout.
+        """See to it that what a stack runs has its image: a fresh platform begins with the services of this checkout.
 
-        May be called for several stacks at once: the images are built once.
+        May be called for several stacks at once: the images are built once. Those of the monitoring are built while
+        environments are brought up, which do not wait for them.
         """
+        if self._configuration.stack(stack).get(["kind"]) == "monitoring":
+            self._running().load(monitoring_images())
+            return
         with self._pushing:
             file = self._configuration.stack(stack)
             missing = services.missing_images(file)
@@ -170,6 +180,12 @@ def _spec(ca: Path) -> ClusterSpec:
     mirror = Mirror(_REGISTRY_HOST, f"https://{clusters.NODE_ADDRESS}:{_READ_PORT}", ca)
     pause = platform_image_names()["pause"]
     return ClusterSpec(name=cluster_name(), pause=pause, images=tuple(platform_images()), registry_mirrors=(mirror,))
+
+
+def _image_map() -> dict[str, dict[str, str]]:
+    """`slipway:platformImages` of each kind of stack: images made here in place of public ones."""
+    node = {name: image for name, image in platform_image_names().items() if name != "pause"}
+    return {"shared": node, "monitoring": monitoring_image_names()}
 
 
 def _link(service: JsonObject) -> str:

@@ -72,12 +72,18 @@ class Configuration:
         return Passphrase.open(self._passphrase_file.read_text(encoding="utf-8"), salt)
 
     def generate(
-        self, *, cluster: Mapping[str, str], push: str, registry_names: list[str], images: Mapping[str, str]
+        self,
+        *,
+        cluster: Mapping[str, str],
+        push: str,
+        registry_names: list[str],
+        images: Mapping[str, Mapping[str, str]],
     ) -> None:
         """Make the directory: it is there whole or not at all.
 
         `cluster` is the stacks' `slipway:cluster`, `push` the registry's address on this machine, `registry_names` all
-        that its certificate must hold for, `images` what the platform itself runs in place of public images.
+        that its certificate must hold for, `images` what the platform itself runs in place of public images, by a
+        stack's kind.
         """
         state_dir().mkdir(parents=True, exist_ok=True, mode=0o700)
         (state_dir() / "backend").mkdir(exist_ok=True, mode=0o700)
@@ -89,7 +95,7 @@ class Configuration:
         unfinished.directory.rename(self.directory)
 
     def _fill(
-        self, cluster: Mapping[str, str], push: str, registry_names: list[str], images: Mapping[str, str]
+        self, cluster: Mapping[str, str], push: str, registry_names: list[str], images: Mapping[str, Mapping[str, str]]
     ) -> None:
         passphrase = secrets.token_urlsafe(_PASSWORD_BYTES)
         save_private(self._passphrase_file, passphrase.encode())
@@ -107,10 +113,12 @@ class Configuration:
             file.set(["cluster"], dict(cluster))
             file.set(["registry", "push"], push)
             file.set(["registry", "ca"], REGISTRY_CA)
-            file.set(["registryCredentials"], credentials)
-            self._trust_signers(file)
+            if file.get(["kind"]) != "monitoring":  # pulls nothing from there
+                file.set(["registryCredentials"], credentials)
+                self._trust_signers(file)
+            if made_here := images.get(str(file.get(["kind"]))):
+                file.set(["platformImages"], dict(made_here))
             if file.get(["registry", "inCluster"]) is not None:
-                file.set(["platformImages"], dict(images))
                 file.set(["registry", "inCluster", "certificate"], certificate.certificate)
                 file.set(["registry", "inCluster", "key"], {"secure": crypter.encrypt(certificate.key)})
             file.save()

@@ -10,7 +10,7 @@ import yaml
 from tests.e2e.platform import Platform
 
 
-@pytest.mark.parametrize("stack", ["shared", "test", "stage", "prod"])
+@pytest.mark.parametrize("stack", ["shared", "monitoring", "test", "stage", "prod"])
 def test_rendered_manifests_pass_the_api_servers_validation(platform: Platform, tmp_path: Path, stack: str) -> None:
     done = platform.slipway("render", stack, "--out", str(tmp_path / "out"))
     assert done.code == 0, done.said

@@ -15,7 +15,7 @@ import pytest
 
 from adapters.command import run
 from local import apt
-from local.images import platform_binary, platform_image_names, platform_images
+from local.images import monitoring_image_names, platform_binary, platform_image_names, platform_images
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="containerd runs as root")
 
@@ -86,6 +86,13 @@ def test_kubectl_says_the_version_it_is_tagged_with() -> None:
 def test_the_registry_says_the_version_it_is_tagged_with() -> None:
     tag = platform_image_names()["registry"].rpartition(":")[2]
     assert run([str(platform_binary("registry")), "--version"]).split()[-1] == f"v{tag}"
+
+
+def test_prometheus_and_promtool_say_the_version_of_the_image() -> None:
+    tag = monitoring_image_names()["prometheus"].rpartition(":")[2]
+    for program in ("prometheus", "promtool"):
+        said = run([str(platform_binary("prometheus", program=program)), "--version"])
+        assert said.startswith(f"{program}, version {tag} ")
 
 
 def test_pause_collects_orphans_and_ends_when_told(tmp_path: Path) -> None:

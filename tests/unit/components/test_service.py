@@ -123,7 +123,9 @@ def test_a_service_sends_to_its_pods(declare: Declare) -> None:
 
 
 def test_without_asking_there_is_no_autoscaler_no_ingress_no_configuration_and_no_secret(declare: Declare) -> None:
-    recorded = declare(environment())
+    config = environment()
+    del config["services"]["hello"]["objectives"]  # which prod asks for
+    recorded = declare(config)
     assert not recorded.of("HorizontalPodAutoscaler")
     assert not recorded.of("Ingress")
     assert [r.manifest["metadata"]["name"] for r in recorded.of("ConfigMap")] == ["hello-version"]

@@ -163,6 +163,16 @@ class TestStatus:
             "problem": None,
         }
 
+    def test_alerts_that_are_left_out_are_named_with_what_they_lack_where_there_is_a_monitoring(
+        self, world: World
+    ) -> None:
+        assert world.run("status", "--json").json["unwatched"] == {}
+        world.edit("test", kind="monitoring")
+        lacking = world.run("status", "--json").json["unwatched"]
+        assert "NodeDiskFull" in lacking["node"]
+        (line,) = [line for line in world.run("status").out.splitlines() if line.startswith("node ")]
+        assert "NodeDiskFull" in line
+
     def test_a_cluster_that_does_not_answer_is_said_of_its_stack_only(self, world: World) -> None:
         world.engine.failures["stack history", "prod"] = (5, "the cluster does not answer.")
         done = world.run("status", "--json")

@@ -166,7 +166,7 @@ def test_commands_that_need_it_say_how_to_make_it(world: World, platform: FakePl
 def test_status_without_it_is_no_error(world: World, platform: FakePlatform) -> None:
     platform.exists = False
     assert world.run("status", "--json").json == {
-        "config_dir": None, "engine": None, "cluster": None, "links": [], "stacks": [],
+        "config_dir": None, "engine": None, "cluster": None, "links": [], "stacks": [], "unwatched": {},
     }  # fmt: skip
     assert "slipway up" in world.run("status").out
 

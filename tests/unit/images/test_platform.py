@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from adapters.paths import REPOSITORY
-from local.images import platform_image_names
+from local.images import monitoring_image_names, platform_image_names
 
 MODULES = REPOSITORY / "local" / "images" / "modules"
 
@@ -19,3 +19,11 @@ def test_names_carry_the_versions_pinned_in_the_modules() -> None:
         assert name == f"slipway.local/{short}"
         assert re.fullmatch(r"\d+\.\d+\.\d+", version)
         assert f" v{version}" in (MODULES / short / "go.mod").read_text()
+
+
+def test_prometheus_is_named_by_its_release_which_its_module_writes_otherwise() -> None:
+    names = monitoring_image_names()
+    assert not set(names) & set(platform_image_names()), "the node's images do not wait for those of the monitoring"
+    major, minor, patch = names["prometheus"].removeprefix("slipway.local/prometheus:").split(".")
+    pinned = f" v0.{major}{int(minor):02}.{patch}"
+    assert f"github.com/prometheus/prometheus{pinned}" in (MODULES / "prometheus" / "go.mod").read_text()

@@ -9,7 +9,10 @@ from local import gobuild
 
 GO = """#!/bin/sh
 if [ "$1" = env ]; then echo {release}; exit 0; fi
+if [ "$2" = download ]; then printf '{{"Dir": "%s"}}' {log}.published; exit 0; fi
 echo "$@" >> {log}
+if [ "$1" = mod ]; then exit 0; fi
+if [ -d completed ]; then (cd completed && find . -type f | sort) >> {log}; fi
 while [ "$1" != -o ]; do shift; done
 touch "$2/tool"
 """
@@ -103,3 +106,19 @@ def test_looking_whether_it_could_be_built_writes_nothing(module: Path, go: Path
     gobuild.check(module, ["example.com/cmd/tool"])
     assert not (tmp_path / "cache").exists()
     assert not go.read_text()
+
+
+def test_a_module_that_was_published_without_files_gets_them_in_a_copy(module: Path, go: Path) -> None:
+    published = Path(f"{go}.published")
+    (published / "ui").mkdir(parents=True)
+    (published / "ui" / "embed.go").write_text("package ui\n")
+    addition = module / "additions" / "ui" / "dist" / "index.html"
+    addition.parent.mkdir(parents=True)
+    addition.write_text("<p>nothing</p>")
+    gobuild.build(module, ["example.com/cmd/tool"], completes="example.com/cmd")
+    edited, built, *files = go.read_text().splitlines()
+    assert edited == "mod edit -replace=example.com/cmd=./completed"
+    assert built.startswith("build ")
+    assert files == ["./ui/dist/index.html", "./ui/embed.go"]
+    assert not (published / "ui" / "dist").exists(), "Go's own cache stays as it was"
+    assert not (module / "completed").exists()

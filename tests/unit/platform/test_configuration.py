@@ -18,7 +18,10 @@ from local.platform import configuration as module
 from local.platform.configuration import Configuration
 
 CLUSTER = {"kubeconfig": "/somewhere/kubeconfig", "context": "slipway-x", "identifier": "slipway-x"}
-IMAGES = {"registry": "slipway.local/registry:1", "kubectl": "slipway.local/kubectl:1"}
+IMAGES = {
+    "shared": {"registry": "slipway.local/registry:1", "kubectl": "slipway.local/kubectl:1"},
+    "monitoring": {"prometheus": "slipway.local/prometheus:1", "loader": "slipway.local/loader:1"},
+}
 NAMES = ["127.0.0.1", "registry.example"]
 SIGNERS = {"ci": ("builder",), "verifier": ("verifier",), "approver": ("approver",)}
 
@@ -62,6 +65,7 @@ def test_every_committed_stack_becomes_one_of_the_local_cluster_with_the_rest_as
         assert here.get(["registry", "push"]) == "127.0.0.1:1234"
         assert here.get(["services"]) == StackFile.load(committed).get(["services"])
         Settings.from_file(here, complete=False)
+        assert here.get(["platformImages"]) == IMAGES.get(here.get(["kind"]))
 
 
 def test_the_committed_files_stay_as_they_are() -> None:

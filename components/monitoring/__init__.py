@@ -1,0 +1,1 @@
+"""What watches the environments of a cluster: the stack of kind `monitoring`."""

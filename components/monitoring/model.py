@@ -1,0 +1,169 @@
+"""The parts of a monitoring stack's configuration: what each key means, its unit and the reason for its default."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, model_validator
+
+from components.model import Model, Name, Quantity, Resources
+from components.secret import Secret
+
+_BYTES = {"": 1, "K": 10**3, "KI": 2**10, "M": 10**6, "MI": 2**20, "G": 10**9, "GI": 2**30, "T": 10**12, "TI": 2**40}
+
+Replicas = Annotated[int, Field(ge=1, le=5)]
+
+
+class MonitoringImages(Model):
+    """Images of the monitoring, by digest or version."""
+
+    prometheus: str = Field(default="docker.io/prom/prometheus:v3.16.0", description="Prometheus, version 3.")
+    alertmanager: str = Field(default="docker.io/prom/alertmanager:v0.34.2", description="Alertmanager.")
+    loader: str = Field(
+        default="quay.io/kiwigrid/k8s-sidecar:1.30.3",
+        description="Copies labelled ConfigMaps of the environments into a folder of Prometheus.",
+    )
+
+
+class PrometheusModel(Model):
+    """How metrics are collected and kept."""
+
+    replicas: Replicas = Field(
+        default=1,
+        description="Number of instances. Each scrapes and keeps everything by itself; two survive the loss of a node.",
+    )
+    scrape_seconds: int = Field(default=15, ge=1, le=300, description="How often every target is scraped, in seconds.")
+    retention_days: int = Field(default=15, ge=1, description="How long metrics are kept, in days.")
+    retention_size: Annotated[str, Field(pattern=r"^[1-9][0-9]*[KMGT]B$")] = Field(
+        default="8GB", description="How many bytes of metrics are kept at most: the oldest go first."
+    )
+    storage: Quantity = Field(
+        default="10Gi",
+        description="Size of each instance's volume; above `retentionSize`, which leaves out what is being written.",
+    )
+    storage_class: str | None = Field(default=None, description="StorageClass of that volume. Default: the cluster's.")
+    verify_kubelets: bool = Field(
+        default=True,
+        description="Whether kubelets must have a certificate of the cluster's authority. False where they sign their "
+        "own (kubeadm without `serverTLSBootstrap`).",
+    )
+    resources: Resources = Field(
+        default_factory=lambda: Resources.model_validate({"cpu": "100m", "memory": "256Mi", "memoryLimit": "1Gi"}),
+        description="What an instance's container asks for; memory grows with the number of series.",
+    )
+
+    @model_validator(mode="after")
+    def _storage_above_retention(self) -> Self:
+        if _bytes(self.storage) <= _bytes(self.retention_size.removesuffix("B")):
+            raise ValueError("storage must be above retentionSize, or the volume is full before anything is deleted")
+        return self
+
+
+class Email(Model):
+    """Alerts by e-mail."""
+
+    to: str = Field(pattern=r"@", description="Who gets it; several with commas.")
+    sender: str = Field(pattern=r"@", description="Whom it comes from.")
+    smarthost: str = Field(pattern=r"^[^\s:]+:[0-9]+$", description="The server that takes it: `host:port`.")
+    username: str | None = Field(default=None, description="Who we are to that server. Default: it asks for nobody.")
+    password: Secret | None = Field(default=None, description="The password there; encrypted.")
+    require_tls: bool = Field(default=True, description="Whether a server without TLS is refused.")
+
+
+class Slack(Model):
+    """Alerts to a channel of Slack, or of what understands its incoming webhooks (Mattermost, Rocket.Chat)."""
+
+    url: Secret = Field(description="The incoming webhook's address, which is all that one needs to write; encrypted.")
+    channel: str | None = Field(default=None, description="The channel, where the webhook leaves a choice.")
+
+
+class PagerDuty(Model):
+    """Alerts as incidents of PagerDuty."""
+
+    routing_key: Secret = Field(description="Integration key of a service (Events API v2); encrypted.")
+
+
+class Webhook(Model):
+    """Alerts as JSON to a program of one's own."""
+
+    url: Secret = Field(description="The address, which may hold a token; encrypted.")
+    token: Secret | None = Field(
+        default=None, description="Sent as `Authorization: Bearer …`; encrypted. Default: nothing is sent."
+    )
+
+
+class Receiver(Model):
+    """Where alerts go; every way that is named is taken."""
+
+    email: Email | None = Field(default=None, description="By e-mail.")
+    slack: Slack | None = Field(default=None, description="To a channel.")
+    pager_duty: PagerDuty | None = Field(default=None, description="As an incident.")
+    webhook: Webhook | None = Field(default=None, description="To a program.")
+
+    @model_validator(mode="after")
+    def _some_way(self) -> Self:
+        if not (self.email or self.slack or self.pager_duty or self.webhook):
+            raise ValueError("a receiver has at least one of email, slack, pagerDuty and webhook")
+        return self
+
+
+class Route(Model):
+    """Which alerts a receiver gets; what is left out matches everything."""
+
+    receiver: Name = Field(description="Key in `receivers`.")
+    severity: Literal["critical", "warning"] | None = Field(
+        default=None, description="critical: a person is needed now; warning: on this working day."
+    )
+    environment: Name | None = Field(default=None, description="Only alerts of this environment.")
+    team: str | None = Field(default=None, min_length=1, description="Only alerts whose rule has this label `team`.")
+
+
+class AlertmanagerModel(Model):
+    """Who is told what."""
+
+    replicas: Replicas = Field(
+        default=1, description="Number of instances. Several gossip, so that each alert is told once; 3 for production."
+    )
+    receivers: dict[Name, Receiver] = Field(default={}, description="Where alerts go, by name.")
+    default: Name | None = Field(
+        default=None, description="The receiver of alerts that no route takes. Default: they are shown and told nobody."
+    )
+    routes: Annotated[tuple[Route, ...], Field(strict=False)] = Field(
+        default=(), description="Who gets which alerts; the first that matches decides."
+    )
+    rollback: Webhook | None = Field(
+        default=None,
+        description="Who answers alerts labelled `action: rollback`, which go there at once and each minute, and to "
+        "people as all others do.",
+    )
+    watchdog: Webhook | None = Field(
+        default=None,
+        description="A dead-man's switch outside of the cluster: it gets an alert that always fires, each minute, and "
+        "raises alarm when that stays away.",
+    )
+    group_wait_seconds: int = Field(
+        default=30, ge=0, description="How long a first alert waits for others of its group, in seconds."
+    )
+    group_interval_seconds: int = Field(
+        default=300, ge=1, description="How soon what is new in a group is told, in seconds."
+    )
+    repeat_hours: int = Field(default=4, ge=1, description="How often what goes on is told again, in hours.")
+    storage: Quantity = Field(default="1Gi", description="Size of each instance's volume: silences, what was told.")
+    storage_class: str | None = Field(default=None, description="StorageClass of that volume. Default: the cluster's.")
+    resources: Resources = Field(
+        default_factory=lambda: Resources.model_validate({"cpu": "10m", "memory": "32Mi", "memoryLimit": "128Mi"}),
+        description="What an instance's container asks for.",
+    )
+
+    @model_validator(mode="after")
+    def _receivers_are_there(self) -> Self:
+        named = [route.receiver for route in self.routes] + ([self.default] if self.default else [])
+        if missing := [name for name in named if name not in self.receivers]:
+            known = ", ".join(self.receivers) or "none"
+            raise ValueError(f"there is no receiver {missing[0]!r} (there are: {known})")
+        return self
+
+
+def _bytes(text: str) -> float:
+    number = text.rstrip("kKMGTim")
+    return float(number) * _BYTES[text[len(number) :].upper()]

@@ -1,0 +1,15 @@
+"""Names by which the parts of the monitoring, and the environments they watch, know each other."""
+
+from __future__ import annotations
+
+NAMESPACE = "monitoring"
+PROMETHEUS = "prometheus"
+"""Its service account, which environments let see their pods and rules, and its Service."""
+
+ALERTMANAGER = "alertmanager"
+
+COMPONENT = "monitoring"
+"""The `app.kubernetes.io/component` of what people reach: the local platform prints a link for each."""
+
+RULES_LABEL = "slipway.dev/rules"
+"""On ConfigMaps of an environment whose files are rules of Prometheus, with the value `true`."""

@@ -1,0 +1,117 @@
+"""What Prometheus scrapes, and which labels each series carries.
+
+Series of a service carry `environment`, `service` and `release` (12 hex digits of the image's digest), whatever their
+source: the service itself, or the kubelet that watches its containers. The program's own labels of these names would
+only repeat them, so they are dropped.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from components import labels
+
+_CREDENTIALS = "/var/run/secrets/kubernetes.io/serviceaccount"
+_KUBELET_PATHS = {"kubelet": "/metrics", "cadvisor": "/metrics/cadvisor", "probes": "/metrics/probes"}
+# Thousands of series that no rule or person reads here.
+_UNREAD = (
+    r"(apiserver_request_(body_size|sli_duration|slo_duration)_.*|apiserver_(response_sizes|watch_events_sizes)_bucket"
+    r"|apiserver_request_duration_seconds_bucket|etcd_request_duration_seconds_bucket|.*_admission_.*_bucket"
+    r"|apiserver_watch_(cache|list)_.*_bucket|rest_client_.*_bucket|workqueue_.*_bucket|storage_operation_.*_bucket"
+    r"|kubelet_(runtime_operations|cgroup_manager|http_requests|pod_worker|pleg)_.*_bucket|kubernetes_feature_enabled"
+    r"|container_(tasks_state|memory_failures_total|blkio_device_usage_total|file_descriptors|ulimits_soft))"
+)
+
+Config = dict[str, Any]
+
+
+def scrape_configs(environments: Sequence[str], alertmanagers: Sequence[str], *, verify_kubelets: bool) -> list[Config]:
+    """The `scrape_configs` of Prometheus' configuration."""
+    return [
+        _services(environments),
+        *(_kubelet(job, path, environments, verify=verify_kubelets) for job, path in _KUBELET_PATHS.items()),
+        _apiserver(),
+        {"job_name": "coredns", "static_configs": [{"targets": ["kube-dns.kube-system.svc:9153"]}]},
+        {"job_name": "prometheus", "static_configs": [{"targets": ["localhost:9090"]}]},
+        {"job_name": "alertmanager", "static_configs": [{"targets": list(alertmanagers)}]},
+    ]
+
+
+def _services(environments: Sequence[str]) -> Config:
+    """The port `http` of every pod of a service, whether it is ready or not."""
+    copied = {
+        "__meta_kubernetes_namespace": "environment",
+        _pod_label(labels.NAME): "service",
+        _pod_label(labels.RELEASE): "release",
+        _pod_label(labels.TRACK): "track",
+        "__meta_kubernetes_pod_name": "pod",
+    }
+    return {
+        "job_name": "services",
+        "kubernetes_sd_configs": [{"role": "pod", "namespaces": {"names": list(environments)}}],
+        "relabel_configs": [
+            _keep(_pod_label(labels.COMPONENT), "service"),
+            _keep("__meta_kubernetes_pod_container_port_name", "http"),
+            _keep("__meta_kubernetes_pod_container_init", "false"),
+            _keep("__meta_kubernetes_pod_phase", "Pending|Running"),
+            *({"source_labels": [source], "target_label": target} for source, target in copied.items()),
+        ],
+        "metric_relabel_configs": [{"action": "labeldrop", "regex": "exported_(environment|service|release)"}],
+    }
+
+
+def _kubelet(job: str, path: str, environments: Sequence[str], *, verify: bool) -> Config:
+    return {
+        "job_name": job,
+        "scheme": "https",
+        "metrics_path": path,
+        "kubernetes_sd_configs": [{"role": "node"}],
+        **_authenticated(verify=verify),
+        # Some of a kubelet's series carry the time of their cause, which is not that of the scrape.
+        "honor_timestamps": job != "cadvisor",
+        "relabel_configs": [{"source_labels": ["__meta_kubernetes_node_name"], "target_label": "node"}],
+        "metric_relabel_configs": [_drop_unread(), *_of_a_service(environments)],
+    }
+
+
+def _of_a_service(environments: Sequence[str]) -> list[Config]:
+    """A container of a service has the service's name."""
+    known = "|".join(environments)
+    return [
+        {"source_labels": ["namespace"], "regex": f"({known})", "target_label": "environment"},
+        {
+            "source_labels": ["environment", "container"],
+            "regex": ".+;(.+)",
+            "target_label": "service",
+            "replacement": "$1",
+        },
+    ]
+
+
+def _apiserver() -> Config:
+    return {
+        "job_name": "apiserver",
+        "scheme": "https",
+        **_authenticated(verify=True),
+        "static_configs": [{"targets": ["kubernetes.default.svc:443"]}],
+        "metric_relabel_configs": [_drop_unread()],
+    }
+
+
+def _authenticated(*, verify: bool) -> Config:
+    tls = {"ca_file": f"{_CREDENTIALS}/ca.crt"} if verify else {"insecure_skip_verify": True}
+    return {"authorization": {"credentials_file": f"{_CREDENTIALS}/token"}, "tls_config": tls}
+
+
+def _drop_unread() -> Config:
+    return {"action": "drop", "source_labels": ["__name__"], "regex": _UNREAD}
+
+
+def _keep(label: str, regex: str) -> Config:
+    return {"action": "keep", "source_labels": [label], "regex": regex}
+
+
+def _pod_label(label: str) -> str:
+    """A label of a pod as Prometheus names it."""
+    return "__meta_kubernetes_pod_label_" + "".join(c if c.isalnum() else "_" for c in label)

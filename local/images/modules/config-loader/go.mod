@@ -1,0 +1,3 @@
+module slipway.local/config-loader
+
+go 1.26

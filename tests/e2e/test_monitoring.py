@@ -1,0 +1,267 @@
+"""What the monitoring sees of real environments."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import queue
+import re
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import IO, Any, TypeVar
+
+import httpx2
+import pytest
+import yaml
+
+from local.cluster.spec import Layout
+from tests.e2e.platform import Platform
+
+ENVIRONMENTS = ("test", "stage", "prod")
+LONGEST_S = 180.0
+RELEASE = re.compile(r"[0-9a-f]{12}")
+
+Series = dict[str, Any]
+Alert = dict[str, Any]
+T = TypeVar("T")
+
+
+class Prometheus:
+    """Prometheus by its link."""
+
+    def __init__(self, platform: Platform) -> None:
+        self._platform = platform
+
+    def get(self, path: str, **params: str) -> Any:
+        """The `data` of an answer of its API; None while it does not answer."""
+        links = {
+            link["name"]: link["url"] for link in json.loads(self._platform.slipway("status", "--json").out)["links"]
+        }
+        try:
+            answer = httpx2.get(f"{links['monitoring/prometheus']}{path}", params=params, trust_env=False)
+        except httpx2.TransportError:
+            return None
+        return answer.json()["data"] if answer.status_code == httpx2.codes.OK else None
+
+    def query(self, promql: str, *, at: float | None = None) -> list[Series]:
+        """An instant query's series, each its labels and its `value`."""
+        found = self.get("/api/v1/query", query=promql, **({"time": str(at)} if at else {}))
+        return [r["metric"] | {"value": float(r["value"][1])} for r in found["result"]] if found else []
+
+    def eventually(self, promql: str, enough: Callable[[list[Series]], bool]) -> list[Series]:
+        """The series of a query, once they are `enough`: what is scraped comes when the next scrape does."""
+        found = until(lambda: self.query(promql), enough)
+        assert enough(found), f"{promql} gives {found}"
+        return found
+
+
+def until(look: Callable[[], T], enough: Callable[[T], bool]) -> T:
+    """What `look` gives once it is `enough`, or at last."""
+    deadline = time.monotonic() + LONGEST_S
+    while not enough(found := look()) and time.monotonic() < deadline:
+        time.sleep(0.5)  # Prometheus has no way to be told of a scrape
+    return found
+
+
+@pytest.fixture(scope="module")
+def prometheus(platform: Platform) -> Prometheus:
+    return Prometheus(platform)
+
+
+def test_every_target_of_the_platform_is_scraped(prometheus: Prometheus) -> None:
+    jobs = {"services", "apiserver", "kubelet", "cadvisor", "probes", "coredns", "prometheus", "alertmanager"}
+    up = prometheus.eventually("up", lambda series: jobs <= {s["job"] for s in series if s["value"] == 1})
+    assert {s["job"] for s in up} == jobs
+    assert [s for s in up if s["value"] != 1] == []
+
+
+def test_hellos_requests_are_counted_in_each_environment_by_service_and_release(
+    platform: Platform, prometheus: Prometheus
+) -> None:
+    links = {link["name"]: link["url"] for link in json.loads(platform.slipway("status", "--json").out)["links"]}
+    for environment in ENVIRONMENTS:
+        httpx2.get(f"{links[f'{environment}/hello']}/version", trust_env=False).raise_for_status()
+    series = prometheus.eventually(
+        'http_requests_total{route="/version"}', lambda found: {s["environment"] for s in found} == set(ENVIRONMENTS)
+    )
+    for s in series:
+        image = platform.stack(s["environment"]).get(["images", "hello"])
+        assert RELEASE.fullmatch(s["release"])
+        assert s["release"] == image.rpartition("@sha256:")[2][:12], "the release that the stack file says"
+        assert (s["service"], s["code"], s["track"], s["job"]) == ("hello", "200", "release", "services")
+        assert s["pod"].startswith("hello-")
+        assert not [label for label in s if label.startswith("exported_")]
+
+
+def test_what_the_kubelet_measures_of_a_service_carries_environment_and_service(prometheus: Prometheus) -> None:
+    probes = 'prober_probe_total{service="hello", probe_type="Readiness", result="successful"}'
+    series = prometheus.eventually(probes, lambda found: {s["environment"] for s in found} == set(ENVIRONMENTS))
+    assert {s["environment"] == s["namespace"] for s in series} == {True}
+    prometheus.eventually(
+        'container_memory_working_set_bytes{pod=~"hello-.*"} > 0',
+        lambda found: {s["environment"] for s in found} == set(ENVIRONMENTS),
+    )
+
+
+def test_every_rule_of_the_platform_is_evaluated_without_an_error_and_only_the_watchdog_fires(
+    prometheus: Prometheus,
+) -> None:
+    def rules() -> list[dict[str, Any]]:
+        groups = (prometheus.get("/api/v1/rules") or {"groups": []})["groups"]
+        return [rule for group in groups for rule in group["rules"] if "/rules/" in group["file"]]
+
+    found = until(rules, lambda rules: bool(rules) and all(rule["health"] != "unknown" for rule in rules))
+    assert [(rule["name"], rule.get("lastError")) for rule in found if rule["health"] != "ok"] == []
+    assert "Watchdog" in {rule["name"] for rule in found}
+    watchdog = prometheus.eventually('ALERTS{alertstate="firing"}', bool)
+    assert {alert["alertname"] for alert in watchdog} == {"Watchdog"}
+
+
+@pytest.fixture
+def rule(platform: Platform) -> Iterator[str]:
+    """A recording rule that an environment brings; gives what it records."""
+    metadata = {"name": "e2e-rules", "namespace": "stage", "labels": {"slipway.dev/rules": "true"}}
+    rules = {"groups": [{"name": "e2e", "rules": [{"record": "e2e:up", "expr": 'count(up{environment="stage"})'}]}]}
+    config_map = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata}
+    platform.kube.create(config_map | {"data": {"hello.yaml": yaml.safe_dump(rules)}})
+    yield "e2e:up"
+    platform.kube.delete("v1", "ConfigMap", "e2e-rules", "stage")
+
+
+def test_a_rule_of_an_environment_is_evaluated_and_forgotten_with_its_config_map_and_nothing_restarts(
+    platform: Platform, prometheus: Prometheus, rule: str
+) -> None:
+    def groups() -> set[str]:
+        return {group["name"] for group in (prometheus.get("/api/v1/rules") or {"groups": []})["groups"]}
+
+    prometheus.eventually(rule, lambda found: [s["value"] for s in found] == [2.0])
+    platform.kube.delete("v1", "ConfigMap", "e2e-rules", "stage")
+    assert "e2e" not in until(groups, lambda found: "e2e" not in found)
+    (pod,) = platform.kube.list("v1", "Pod", "monitoring", labels="app.kubernetes.io/name=prometheus")
+    assert {status["restartCount"] for status in pod["status"]["containerStatuses"]} == {0}
+
+
+def test_prometheus_that_is_killed_comes_back_with_its_data(platform: Platform, prometheus: Prometheus) -> None:
+    before = 'count_over_time(up{job="prometheus"}[1m])'
+    prometheus.eventually(before, lambda found: bool(found) and found[0]["value"] >= 2)
+    moment = time.time()
+    kill(platform, "/bin/prometheus")
+    found = until(lambda: prometheus.query(before, at=moment), bool)
+    assert [s["value"] >= 2 for s in found] == [True], "what was measured before is there"
+    prometheus.eventually(f"max(timestamp(up)) > {moment}", bool)
+    (pod,) = platform.kube.list("v1", "Pod", "monitoring", labels="app.kubernetes.io/name=prometheus")
+    restarts = {status["name"]: status["restartCount"] for status in pod["status"]["containerStatuses"]}
+    assert restarts["prometheus"] == 1
+
+
+WEBHOOK_PORT = 18080
+
+
+@pytest.fixture
+def received(platform: Platform) -> Iterator[Callable[[Callable[[Alert], bool]], Alert]]:
+    """Alertmanager tells a webhook of every alert, and another of those that ask for a rollback; waits for one."""
+    argv = [sys.executable, str(Path(__file__).with_name("webhook.py")), platform.cluster.node_address]
+    argv += [str(WEBHOOK_PORT), "the-token"]
+    address = f"http://{platform.cluster.node_address}:{WEBHOOK_PORT}"
+
+    def webhook(path: str) -> dict[str, Any]:
+        return {key: {"secure": platform.crypter().encrypt(text)} for key, text in (
+            ("url", f"{address}/{path}"), ("token", "the-token"),
+        )}  # fmt: skip
+
+    alerts: queue.SimpleQueue[Alert] = queue.SimpleQueue()
+    settings = {
+        "receivers": {"people": {"webhook": webhook("people")}},
+        "default": "people",
+        "rollback": webhook("rollback"),
+        "groupWaitSeconds": 0,
+        "groupIntervalSeconds": 1,
+    }
+
+    def wait_for(wanted: Callable[[Alert], bool]) -> Alert:
+        deadline = time.monotonic() + LONGEST_S
+        while True:
+            alert = alerts.get(timeout=max(0.1, deadline - time.monotonic()))
+            if wanted(alert):
+                return alert
+
+    def listen(lines: IO[str]) -> None:
+        for line in lines:
+            sent = json.loads(line)
+            for alert in sent["body"]["alerts"]:
+                alerts.put(
+                    {"path": sent["path"], "known": sent["known"], "group": sent["body"]["groupLabels"], **alert}
+                )
+
+    with subprocess.Popen(platform.cluster.inside(argv), stdout=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.stdout is not None
+            assert process.stdout.readline() == "started\n"
+            threading.Thread(target=listen, args=(process.stdout,), daemon=True).start()
+            with platform.edited("monitoring", alertmanager=settings, prometheus__scrapeSeconds=1):
+                done = platform.slipway("up", "monitoring")
+                assert done.code == 0, done.said
+                yield wait_for
+        finally:
+            process.kill()
+    assert platform.slipway("up", "monitoring").code == 0
+
+
+@pytest.fixture
+def alert(platform: Platform) -> Iterator[str]:
+    """An alert of the environment test that fires while hello has fewer than two pods there."""
+    expression = 'count by (environment, service, release) (up{job="services", environment="test"} == 1) < 2'
+    rules = [
+        {"alert": name, "expr": expression, "for": "2s", "labels": {"severity": "warning"} | labels}
+        for name, labels in (("E2eTooFew", {}), ("E2eRollBack", {"action": "rollback"}))
+    ]
+    metadata = {"name": "e2e-alerts", "namespace": "test", "labels": {"slipway.dev/rules": "true"}}
+    data = {"hello.yaml": yaml.safe_dump({"groups": [{"name": "e2e-alerts", "rules": rules}]})}
+    platform.kube.create({"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": data})
+    yield "E2eTooFew"
+    platform.kube.delete("v1", "ConfigMap", "e2e-alerts", "test")
+
+
+def test_an_alert_is_pending_fires_is_told_and_is_resolved_when_its_cause_is_gone(
+    platform: Platform,
+    prometheus: Prometheus,
+    received: Callable[[Callable[[Alert], bool]], Alert],
+    alert: str,
+) -> None:
+    release = platform.stack("test").get(["images", "hello"]).rpartition("@sha256:")[2][:12]
+
+    firing = received(lambda sent: sent["labels"]["alertname"] == alert)
+    assert (firing["status"], firing["path"], firing["known"]) == ("firing", "/people", True)
+    about = {"environment": "test", "service": "hello", "release": release, "severity": "warning"}
+    assert firing["labels"] == about | {"alertname": alert, "cluster": firing["labels"]["cluster"]}
+    pending = f'ALERTS{{alertname="{alert}", alertstate="pending"}}'
+    assert prometheus.query(f"count_over_time({pending}[5m])"), "it waited before it fired"
+
+    asked = received(lambda sent: sent["path"] == "/rollback")
+    assert asked["labels"]["alertname"] == "E2eRollBack"
+    assert asked["group"] == {"environment": "test", "service": "hello", "release": release}
+
+    with platform.edited("test", services__hello__replicas=2):
+        assert platform.slipway("up", "test").code == 0
+        resolved = received(lambda sent: sent["labels"]["alertname"] == alert and sent["status"] == "resolved")
+    assert resolved["path"] == "/people"
+    assert platform.slipway("up", "test").code == 0
+
+
+def kill(platform: Platform, program: str) -> None:
+    """End a program of this cluster's pods without a warning, as a machine does that runs out of memory."""
+    cgroup = Layout(platform.cluster.name).cgroup
+    killed = []
+    for process in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            argv = (process / "cmdline").read_bytes().split(b"\0")
+            if argv[0] == program.encode() and cgroup in (process / "cgroup").read_text():
+                os.kill(int(process.name), signal.SIGKILL)
+                killed.append(process.name)
+    assert len(killed) == 1

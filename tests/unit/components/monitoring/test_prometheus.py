@@ -1,0 +1,163 @@
+"""Prometheus as it is declared: what it may see, what it keeps, and that promtool takes its configuration."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from adapters.command import run
+from adapters.errors import BadInput
+from components.monitoring.coverage import PRESENT, unwatched
+from components.settings import MonitoringSettings, Settings
+from local.images import platform_binary
+from tests.unit.components.conftest import Declare, Recorded, committed, environment
+
+
+def monitoring(declare: Declare, **prometheus: Any) -> Recorded:
+    config = committed("monitoring")
+    config["prometheus"] |= prometheus
+    return declare(config, stack="monitoring")
+
+
+def config_of(recorded: Recorded) -> str:
+    data = recorded.one("ConfigMap", "prometheus-config").manifest["data"]
+    assert set(data) == {"prometheus.yml"}
+    return str(data["prometheus.yml"])
+
+
+def settings(**prometheus: Any) -> Any:
+    config = committed("monitoring")
+    config["prometheus"] |= prometheus
+    return Settings.from_mapping({f"slipway:{k}": v for k, v in config.items()}, stack="monitoring")
+
+
+@pytest.mark.skipif(shutil.which("go") is None, reason="promtool is built with Go")
+def test_promtool_takes_the_configuration_that_is_deployed(declare: Declare, tmp_path: Path) -> None:
+    file = tmp_path / "prometheus.yml"
+    promtool = str(platform_binary("prometheus", program="promtool"))
+    for shape in ({}, {"verifyKubelets": False, "scrapeSeconds": 1}):
+        file.write_text(config_of(monitoring(declare, **shape)))
+        assert "SUCCESS" in run([promtool, "check", "config", "--syntax-only", str(file)])
+
+
+def test_services_are_scraped_in_the_environments_of_the_settings_and_nowhere_else(declare: Declare) -> None:
+    jobs = {job["job_name"]: job for job in yaml.safe_load(config_of(monitoring(declare)))["scrape_configs"]}
+    assert [sd["namespaces"]["names"] for sd in jobs["services"]["kubernetes_sd_configs"]] == [
+        ["test", "stage", "prod"]
+    ]
+    assert {"apiserver", "kubelet", "cadvisor", "probes", "coredns", "prometheus"} < set(jobs)
+
+
+def test_every_rule_of_labels_names_a_label_that_pods_of_services_carry(declare: Declare) -> None:
+    """Relabelling by a label that no pod has would silently leave the series without it."""
+    pod = declare(environment("prod"), stack="prod").one("Deployment").manifest["spec"]["template"]["metadata"]
+    carried = {"".join(c if c.isalnum() else "_" for c in label) for label in pod["labels"]}
+    (services,) = [
+        job for job in yaml.safe_load(config_of(monitoring(declare)))["scrape_configs"] if job["job_name"] == "services"
+    ]
+    prefix = "__meta_kubernetes_pod_label_"
+    used = {label for rule in services["relabel_configs"] for label in rule["source_labels"] if prefix in label}
+    assert len(used) == 4
+    assert {label.removeprefix(prefix) for label in used} <= carried
+
+
+def test_the_rules_whose_sources_are_scraped_are_mounted_and_no_others(declare: Declare) -> None:
+    recorded = monitoring(declare)
+    jobs = {job["job_name"] for job in yaml.safe_load(config_of(recorded))["scrape_configs"]}
+    assert {source.value for source in PRESENT} <= jobs
+    files = recorded.one("ConfigMap", "prometheus-rules").manifest["data"]
+    assert {"services.yaml", "prometheus.yaml", "alertmanager.yaml"} <= set(files)
+    alerts = {
+        rule.get("alert") for text in files.values() for g in yaml.safe_load(text)["groups"] for rule in g["rules"]
+    }
+    assert not alerts & {alert for left_out in unwatched().values() for alert in left_out}
+
+
+def test_kubelets_certificates_are_verified_unless_the_settings_say_otherwise(declare: Declare) -> None:
+    def tls(recorded: Recorded) -> set[bool]:
+        jobs = yaml.safe_load(config_of(recorded))["scrape_configs"]
+        kubelets = [job for job in jobs if {"role": "node"} in job.get("kubernetes_sd_configs", [])]
+        return {"ca_file" in job["tls_config"] for job in kubelets}
+
+    assert tls(monitoring(declare)) == {True}
+    assert tls(monitoring(declare, verifyKubelets=False)) == {False}
+
+
+def test_it_may_read_nodes_and_metrics_and_nothing_of_any_namespace(declare: Declare) -> None:
+    recorded = monitoring(declare)
+    rules = recorded.one("ClusterRole").manifest["rules"]
+    assert {resource for rule in rules for resource in rule.get("resources", [])} == {"nodes", "nodes/metrics"}
+    assert {verb for rule in rules for verb in rule["verbs"]} == {"get", "list", "watch"}
+    assert not recorded.of("Role")
+
+
+def test_an_environment_lets_it_see_pods_and_config_maps_but_no_secrets(declare: Declare) -> None:
+    account = monitoring(declare).one("ServiceAccount").manifest["metadata"]
+    recorded = declare(environment("stage"), stack="stage")
+    (rule,) = recorded.one("Role").manifest["rules"]
+    assert (rule["resources"], rule["verbs"]) == (["pods", "configmaps"], ["get", "list", "watch"])
+    binding = recorded.one("RoleBinding").manifest
+    assert binding["metadata"]["namespace"] == "stage"
+    assert binding["subjects"] == [
+        {"kind": "ServiceAccount", "name": account["name"], "namespace": account["namespace"]}
+    ]
+
+
+def test_data_outlives_pods_and_the_namespace_is_protected(declare: Declare) -> None:
+    recorded = monitoring(declare, storage="20Gi", retentionDays=30, retentionSize="16GB")
+    spec = recorded.one("StatefulSet", "prometheus").manifest["spec"]
+    (claim,) = spec["volumeClaimTemplates"]
+    assert claim["spec"]["resources"]["requests"] == {"storage": "20Gi"}
+    container = spec["template"]["spec"]["containers"][0]
+    (mount,) = [m for m in container["volumeMounts"] if m["name"] == claim["metadata"]["name"]]
+    assert f"--storage.tsdb.path={mount['mountPath']}" in container["args"]
+    assert "--storage.tsdb.retention.time=30d" in container["args"]
+    assert "--storage.tsdb.retention.size=16GB" in container["args"]
+    assert recorded.one("Namespace").request.protect is True
+
+
+def test_another_configuration_restarts_no_pod(declare: Declare) -> None:
+    def template(recorded: Recorded) -> Any:
+        return recorded.one("StatefulSet", "prometheus").manifest["spec"]["template"]
+
+    one, other = monitoring(declare), monitoring(declare, scrapeSeconds=5)
+    assert config_of(one) != config_of(other)
+    assert template(one) == template(other)
+    arguments = template(one)["spec"]["containers"][0]["args"]
+    assert "--enable-feature=auto-reload-config" in arguments
+    assert not [a for a in arguments if "enable-lifecycle" in a], "nobody in the cluster may end it"
+
+
+def test_two_instances_have_a_disruption_budget_and_one_has_none(declare: Declare) -> None:
+    assert not monitoring(declare).of("PodDisruptionBudget")
+    two = monitoring(declare, replicas=2)
+    assert two.one("StatefulSet", "prometheus").manifest["spec"]["replicas"] == 2
+    assert two.one("PodDisruptionBudget", "prometheus").manifest["spec"]["maxUnavailable"] == 1
+
+
+def test_the_committed_monitoring_watches_every_committed_environment() -> None:
+    found = settings()
+    assert isinstance(found, MonitoringSettings)
+    assert found.environments == ("test", "stage", "prod")
+    assert found.stands_on() == ()
+
+
+@pytest.mark.parametrize(
+    ("prometheus", "where", "said"),
+    [
+        ({"retentionSize": "10GB", "storage": "5Gi"}, "slipway:prometheus", "storage must be above retentionSize"),
+        ({"retentionSize": "8"}, "slipway:prometheus.retentionSize", "form"),
+        ({"scrapeSecond": 5}, "slipway:prometheus.scrapeSecond", "did you mean 'scrapeSeconds'"),
+        ({"replicas": 0}, "slipway:prometheus.replicas", "0"),
+    ],
+)
+def test_mistakes_are_refused_by_name(prometheus: dict[str, Any], where: str, said: str) -> None:
+    with pytest.raises(BadInput) as caught:
+        settings(**prometheus)
+    paragraph = caught.value.paragraph()
+    assert where in paragraph
+    assert said in paragraph
