@@ -16,7 +16,7 @@ from pulumi.automation.errors import CommandError, StackNotFoundError
 from adapters.errors import BadInput
 from adapters.passphrase import Passphrase, find_passphrase
 from adapters.stackfile import StackFile
-from components.settings import AnySettings, Settings
+from components.settings import AnySettings, EnvironmentSettings, Settings
 from delivery.engines import LOCAL, PULUMI, Marker, backend_env, default_engine
 from delivery.platform import Platform, TeamPlatform
 from delivery.stack import ManagedStack, failure_of

@@ -154,7 +154,7 @@ def test_every_environment_trusts_the_signers_of_this_machine_and_nothing_else_d
     for stack in configuration.stacks():
         settings = Settings.from_file(configuration.stack(stack), complete=False)
         roles = {name: signer.roles for name, signer in getattr(settings, "signers", {}).items()}
-        assert roles == ({} if stack == "shared" else SIGNERS)
+        assert roles == (SIGNERS if settings.kind == "environment" else {})
     for name, path in configuration.signers.files.items():
         assert path == state / "signers" / f"{name}.key"
         assert stat.S_IMODE(path.stat().st_mode) == 0o600
