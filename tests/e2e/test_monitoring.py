@@ -13,6 +13,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any, TypeVar
 
@@ -32,6 +33,11 @@ Alert = dict[str, Any]
 T = TypeVar("T")
 
 
+def links(platform: Platform) -> dict[str, str]:
+    """Where things are reached, by name."""
+    return {link["name"]: link["url"] for link in json.loads(platform.slipway("status", "--json").out)["links"]}
+
+
 class Prometheus:
     """Prometheus by its link."""
 
@@ -40,11 +46,10 @@ class Prometheus:
 
     def get(self, path: str, **params: str) -> Any:
         """The `data` of an answer of its API; None while it does not answer."""
-        links = {
-            link["name"]: link["url"] for link in json.loads(self._platform.slipway("status", "--json").out)["links"]
-        }
         try:
-            answer = httpx2.get(f"{links['monitoring/prometheus']}{path}", params=params, trust_env=False)
+            answer = httpx2.get(
+                f"{links(self._platform)['monitoring/prometheus']}{path}", params=params, trust_env=False
+            )
         except httpx2.TransportError:
             return None
         return answer.json()["data"] if answer.status_code == httpx2.codes.OK else None
@@ -84,9 +89,8 @@ def test_every_target_of_the_platform_is_scraped(prometheus: Prometheus) -> None
 def test_hellos_requests_are_counted_in_each_environment_by_service_and_release(
     platform: Platform, prometheus: Prometheus
 ) -> None:
-    links = {link["name"]: link["url"] for link in json.loads(platform.slipway("status", "--json").out)["links"]}
     for environment in ENVIRONMENTS:
-        httpx2.get(f"{links[f'{environment}/hello']}/version", trust_env=False).raise_for_status()
+        httpx2.get(f"{links(platform)[f'{environment}/hello']}/version", trust_env=False).raise_for_status()
     series = prometheus.eventually(
         'http_requests_total{route="/version"}', lambda found: {s["environment"] for s in found} == set(ENVIRONMENTS)
     )
@@ -163,9 +167,33 @@ def test_prometheus_that_is_killed_comes_back_with_its_data(platform: Platform, 
 WEBHOOK_PORT = 18080
 
 
+@dataclass
+class Told:
+    """What a webhook is told, in its order."""
+
+    seen: list[Alert] = field(default_factory=list)
+    coming: queue.SimpleQueue[Alert] = field(default_factory=queue.SimpleQueue)
+
+    def listen(self, lines: IO[str]) -> None:
+        """Take what the webhook prints, until it ends."""
+        for line in lines:
+            sent = json.loads(line)
+            about = {"path": sent["path"], "known": sent["known"], "group": sent["body"]["groupLabels"]}
+            for alert in sent["body"]["alerts"]:
+                self.coming.put(about | alert)
+
+    def wait_for(self, wanted: Callable[[Alert], bool]) -> Alert:
+        """The next that is wanted; all that come before it are seen."""
+        deadline = time.monotonic() + LONGEST_S
+        while True:
+            self.seen.append(self.coming.get(timeout=max(0.1, deadline - time.monotonic())))
+            if wanted(self.seen[-1]):
+                return self.seen[-1]
+
+
 @pytest.fixture
-def received(platform: Platform) -> Iterator[Callable[[Callable[[Alert], bool]], Alert]]:
-    """Alertmanager tells a webhook of every alert, and another of those that ask for a rollback; waits for one."""
+def told(platform: Platform) -> Iterator[Told]:
+    """Two Alertmanagers tell a webhook of every alert, and another of those that ask for a rollback."""
     argv = [sys.executable, str(Path(__file__).with_name("webhook.py")), platform.cluster.node_address]
     argv += [str(WEBHOOK_PORT), "the-token"]
     address = f"http://{platform.cluster.node_address}:{WEBHOOK_PORT}"
@@ -175,39 +203,24 @@ def received(platform: Platform) -> Iterator[Callable[[Callable[[Alert], bool]],
             ("url", f"{address}/{path}"), ("token", "the-token"),
         )}  # fmt: skip
 
-    alerts: queue.SimpleQueue[Alert] = queue.SimpleQueue()
     settings = {
+        "replicas": 2,
         "receivers": {"people": {"webhook": webhook("people")}},
         "default": "people",
         "rollback": webhook("rollback"),
         "groupWaitSeconds": 0,
         "groupIntervalSeconds": 1,
     }
-
-    def wait_for(wanted: Callable[[Alert], bool]) -> Alert:
-        deadline = time.monotonic() + LONGEST_S
-        while True:
-            alert = alerts.get(timeout=max(0.1, deadline - time.monotonic()))
-            if wanted(alert):
-                return alert
-
-    def listen(lines: IO[str]) -> None:
-        for line in lines:
-            sent = json.loads(line)
-            for alert in sent["body"]["alerts"]:
-                alerts.put(
-                    {"path": sent["path"], "known": sent["known"], "group": sent["body"]["groupLabels"], **alert}
-                )
-
+    received = Told()
     with subprocess.Popen(platform.cluster.inside(argv), stdout=subprocess.PIPE, text=True) as process:
         try:
             assert process.stdout is not None
             assert process.stdout.readline() == "started\n"
-            threading.Thread(target=listen, args=(process.stdout,), daemon=True).start()
+            threading.Thread(target=received.listen, args=(process.stdout,), daemon=True).start()
             with platform.edited("monitoring", alertmanager=settings, prometheus__scrapeSeconds=1):
                 done = platform.slipway("up", "monitoring")
                 assert done.code == 0, done.said
-                yield wait_for
+                yield received
         finally:
             process.kill()
     assert platform.slipway("up", "monitoring").code == 0
@@ -231,26 +244,30 @@ def alert(platform: Platform) -> Iterator[str]:
 def test_an_alert_is_pending_fires_is_told_and_is_resolved_when_its_cause_is_gone(
     platform: Platform,
     prometheus: Prometheus,
-    received: Callable[[Callable[[Alert], bool]], Alert],
+    told: Told,
     alert: str,
 ) -> None:
     release = platform.stack("test").get(["images", "hello"]).rpartition("@sha256:")[2][:12]
 
-    firing = received(lambda sent: sent["labels"]["alertname"] == alert)
+    firing = told.wait_for(lambda sent: sent["labels"]["alertname"] == alert)
     assert (firing["status"], firing["path"], firing["known"]) == ("firing", "/people", True)
     about = {"environment": "test", "service": "hello", "release": release, "severity": "warning"}
     assert firing["labels"] == about | {"alertname": alert, "cluster": firing["labels"]["cluster"]}
     pending = f'ALERTS{{alertname="{alert}", alertstate="pending"}}'
     assert prometheus.query(f"count_over_time({pending}[5m])"), "it waited before it fired"
 
-    asked = received(lambda sent: sent["path"] == "/rollback")
+    asked = told.wait_for(lambda sent: sent["path"] == "/rollback")
     assert asked["labels"]["alertname"] == "E2eRollBack"
     assert asked["group"] == {"environment": "test", "service": "hello", "release": release}
 
     with platform.edited("test", services__hello__replicas=2):
         assert platform.slipway("up", "test").code == 0
-        resolved = received(lambda sent: sent["labels"]["alertname"] == alert and sent["status"] == "resolved")
+        resolved = told.wait_for(lambda sent: sent["labels"]["alertname"] == alert and sent["status"] == "resolved")
     assert resolved["path"] == "/people"
+    firings = [sent for sent in told.seen if (sent["labels"]["alertname"], sent["status"]) == (alert, "firing")]
+    assert len(firings) == 1, "two Alertmanagers agree on who tells"
+    peers = httpx2.get(f"{links(platform)['monitoring/alertmanager']}/api/v2/status", trust_env=False).json()
+    assert len(peers["cluster"]["peers"]) == 2
     assert platform.slipway("up", "test").code == 0
 
 
