@@ -26,6 +26,12 @@ _FOLDER = Path("tests") / "environments"
 _OURS = ("SLIPWAY_", "PULUMI_", "PYTEST_")
 """Environment variables that begin so stay here: passphrases, keys, and options of another pytest run."""
 _FAREWELL_S = 5.0  # for pytest to write its report, once it was interrupted
+# What a shell runs in the background ignores interrupts, and so would all that it starts.
+_PYTEST = """
+import signal, sys, pytest
+signal.signal(signal.SIGINT, signal.default_int_handler)
+sys.exit(pytest.console_main())
+"""
 _SHOWN_LINES = 5
 _NO_TESTS = 5  # pytest's exit code
 
@@ -68,7 +74,7 @@ def run_suite(
 ) -> SuiteResult:
     """Run a suite against the services at `urls`, which it expects to be of `releases`, for at most `deadline_s`."""
     if importlib.util.find_spec("pytest") is None:
-        raise MachineUnfit("pytest is not installed, which runs the suites", fix="Install requirements-dev.txt")
+        raise MachineUnfit("pytest is not installed, which runs the suites", fix="Install requirements.txt")
     environ = {name: value for name, value in os.environ.items() if not name.startswith(_OURS)} | {
         "SLIPWAY_ENVIRONMENT": environment,
         "SLIPWAY_URLS": _pairs(urls),
@@ -77,7 +83,7 @@ def run_suite(
     }
     with tempfile.TemporaryDirectory(prefix="slipway-suite-") as scratch:
         report, output = Path(scratch) / "report.xml", Path(scratch) / "output"
-        argv = [sys.executable, "-m", "pytest", str(suite), "-q", "--tb=short", f"--junit-xml={report}"]
+        argv = [sys.executable, "-c", _PYTEST, str(suite), "-q", "--tb=short", f"--junit-xml={report}"]
         started = time.monotonic()
         with output.open("wb") as out:
             code = _run(argv, suite.parent, environ, out.fileno(), deadline_s)

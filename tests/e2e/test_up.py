@@ -35,7 +35,9 @@ def test_every_environment_serves_hello_at_its_link(platform: Platform, status: 
 def test_the_pods_run_the_digest_from_the_platforms_own_registry(platform: Platform) -> None:
     for environment in ENVIRONMENTS:
         digest = platform.stack(environment).get(["images", "hello"]).rpartition("@")[2]
-        pods = platform.kube.list("v1", "Pod", environment, labels="app.kubernetes.io/name=hello")
+        pods = platform.kube.list(
+            "v1", "Pod", environment, labels="app.kubernetes.io/name=hello,app.kubernetes.io/component=service"
+        )
         assert pods
         for pod in pods:
             assert pod["spec"]["containers"][0]["image"] == f"registry.slipway.local/hello@{digest}"

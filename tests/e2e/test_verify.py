@@ -16,6 +16,7 @@ from adapters.kubernetes import JsonObject
 from tests.e2e.platform import Platform
 
 _DEPLOYMENT = ("apps/v1", "Deployment", "hello")
+_PODS = "app.kubernetes.io/name=hello,app.kubernetes.io/component=service"
 _LONGEST_S = 120
 _REQUESTS = 200
 
@@ -88,7 +89,7 @@ def test_a_soak_counts_requests_of_people_and_fails_with_a_restart(platform: Pla
     assert (facts["kind"], facts["result"], facts["alerts"]) == ("soak", "pass", "unwatched")
     assert facts["requests"] >= _REQUESTS
 
-    pod = platform.kube.list("v1", "Pod", "stage", labels="app.kubernetes.io/name=hello")[0]
+    pod = platform.kube.list("v1", "Pod", "stage", labels=_PODS)[0]
     _kill(pod)
     for _, seen in platform.kube.watch("v1", "Pod", "stage", name=pod["metadata"]["name"], timeout_s=_LONGEST_S):
         status = seen["status"]["containerStatuses"][0]

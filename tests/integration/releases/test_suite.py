@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import select
+import signal
 import textwrap
 import xml.etree.ElementTree as ET
 from collections.abc import Callable, Iterator
@@ -76,6 +77,17 @@ def test_a_service_that_does_not_answer_fails() -> None:
     assert len(result.failures) == 6
 
 
+@pytest.fixture(params=["in the foreground", "in the background"])
+def interrupts(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Interrupts as the command finds them; a shell starts what runs in the background with interrupts ignored."""
+    before = signal.getsignal(signal.SIGINT)
+    if request.param == "in the background":
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("interrupts")
 def test_a_suite_that_does_not_end_is_ended_at_its_deadline_with_all_that_it_started(
     write: Callable[[str], Path], tmp_path: Path
 ) -> None:
