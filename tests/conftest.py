@@ -1,18 +1,46 @@
-"""A real cluster for the tests that need one: one a session, with a name of its own, gone at the end."""
+"""A real cluster for the tests that need one: one a session, with a name of its own, gone at the end.
+
+What the tests stand on is built before the first of them begins: on a machine with an empty cache that takes many
+minutes, which no test's time limit should have to allow for.
+"""
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import pytest
 
+from adapters.errors import SlipwayError
 from adapters.kubernetes import Kubernetes
 from local import cluster as clusters
-from local.images import platform_image_names, platform_images
+from local import scan
+from local.cluster import binaries
+from local.images import monitoring_images, platform_image_names, platform_images
+from local.platform import services
 from tests.clusters import running
+
+_SCANNERS = (scan.grype, scan.syft, scan.pip_audit)
+_BUILDS: Mapping[str, Sequence[Callable[[], object]]] = {
+    "cluster_spec": (platform_images, binaries.build),
+    "platform": (services.build_all, monitoring_images, *_SCANNERS),
+    "promtool": (monitoring_images,),
+    "databases": _SCANNERS,
+}
+"""What has to be built for the tests that use a fixture."""
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Build it; what cannot be built is told by the tests that need it."""
+    if session.config.option.collectonly or _lacking():
+        return
+    wanted = {name for item in session.items if isinstance(item, pytest.Function) for name in item.fixturenames}
+    for build in dict.fromkeys(build for name, builds in _BUILDS.items() if name in wanted for build in builds):
+        with contextlib.suppress(SlipwayError):
+            build()
 
 
 def _lacking() -> str:
