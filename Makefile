@@ -29,10 +29,10 @@ status: $(VENV)/.installed ## what runs where
 	@$(BIN)/slipway status
 
 test: $(VENV)/.installed ## every test that can run on this machine
-	@$(BIN)/python -m pytest $(PYTEST_ARGS)
+	@$(BIN)/python -m pytest --numprocesses=2 --dist=loadgroup --durations=20 $(PYTEST_ARGS)
 
 unit: $(VENV)/.installed ## the tests that need no cluster
-	@$(BIN)/python -m pytest tests/unit services $(PYTEST_ARGS)
+	@$(BIN)/python -m pytest --numprocesses=2 --dist=loadfile tests/unit services $(PYTEST_ARGS)
 
 lint: $(VENV)/.installed ## code, types, import layers, YAML
 	@$(BIN)/ruff check .

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Sequence
 
 from adapters.errors import SlipwayError, UpdateFailed
@@ -18,16 +17,13 @@ class Changer:
 
     def __init__(self, workspace: Workspace, console: Console, names: Sequence[str], message: str) -> None:
         self._workspace, self._console, self._names, self._message = workspace, console, names, message
-        self._one_at_a_time = threading.Lock()  # the platform writes into one git repository
 
     def update(self, stack: str) -> Outcome:
         """Update one stack."""
-        with self._one_at_a_time:
-            self._workspace.platform.before(stack)
+        self._workspace.platform.before(stack)
         self._check(stack)
         outcome = self._recording_engine(stack, lambda: self._up(stack))
-        with self._one_at_a_time:
-            self._workspace.platform.after(stack)
+        self._workspace.platform.after(stack)
         return outcome
 
     def delete(self, stack: str, *, with_data: bool) -> Outcome:
@@ -37,8 +33,7 @@ class Changer:
             managed.unprotect()
         outcome = managed.down(self._console.lines_of(stack, self._names), self._message)
         self._workspace.marker(stack).remove()
-        with self._one_at_a_time:
-            self._workspace.platform.after(stack)
+        self._workspace.platform.after(stack)
         return outcome
 
     def _check(self, stack: str) -> None:

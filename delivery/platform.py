@@ -27,10 +27,10 @@ class Platform(Protocol):
         """Private keys that sign here, by their signer's name."""
 
     def before(self, stack: str) -> None:
-        """Called before a stack is updated."""
+        """Called before a stack is updated; at once for stacks that do not stand on each other."""
 
     def after(self, stack: str) -> None:
-        """Called after a stack was updated."""
+        """Called after a stack was updated, by as many at once."""
 
     def links(self) -> Mapping[str, str]:
         """Where things are reached: a name, an address."""

@@ -2,6 +2,9 @@
 
 What the tests stand on is built before the first of them begins: on a machine with an empty cache that takes many
 minutes, which no test's time limit should have to allow for.
+
+`make test` runs them in two processes, since those of a whole platform mostly wait. What shares a cluster stays
+together in one of them.
 """
 
 from __future__ import annotations
@@ -31,6 +34,20 @@ _BUILDS: Mapping[str, Sequence[Callable[[], object]]] = {
     "databases": _SCANNERS,
 }
 """What has to be built for the tests that use a fixture."""
+
+
+@pytest.hookimpl(tryfirst=True)  # before the plugin that reads the groups
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Say which tests stay in one process: all end-to-end tests, all on the cluster, those of a file."""
+    for item in items if getattr(config.option, "loadgroup", False) else ():
+        item.add_marker(pytest.mark.xdist_group(_group(item)))
+
+
+def _group(item: pytest.Item) -> str:
+    file = item.nodeid.partition("::")[0]
+    if file.startswith("tests/e2e/"):
+        return "e2e"
+    return "cluster" if "cluster" in getattr(item, "fixturenames", ()) else file
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:

@@ -48,7 +48,7 @@ class LocalPlatform:
 
     def __init__(self, configuration: Configuration, cluster: Cluster | None) -> None:
         self._configuration, self._cluster = configuration, cluster
-        self._pushing = threading.Lock()
+        self._writing = threading.Lock()  # stacks that come up at once share one git repository
         self._images: Future[dict[str, BuiltImage]] | None = None
 
     @classmethod
@@ -101,13 +101,13 @@ class LocalPlatform:
     def before(self, stack: str) -> None:
         """See to it that what a stack runs has its image: a fresh platform begins with the services of this checkout.
 
-        May be called for several stacks at once: the images are built once. Those of the monitoring are built while
-        environments are brought up, which do not wait for them.
+        The images of services are built once for all stacks. Those of the monitoring are built while environments are
+        brought up, which do not wait for them.
         """
         if self._configuration.stack(stack).get(["kind"]) == "monitoring":
             self._running().load(monitoring_images())
             return
-        with self._pushing:
+        with self._writing:
             file = self._configuration.stack(stack)
             missing = services.missing_images(file)
             if not missing:
@@ -128,8 +128,9 @@ class LocalPlatform:
         targets = {_link(service): _address(service) for service in services_there}
         if registry is not None:
             targets[_REGISTRY_SERVICE] = _address(registry)
-        self._running().publish(targets)
-        self._configuration.commit(f"Note which engine keeps {stack}")
+        with self._writing:
+            self._running().publish(targets)
+            self._configuration.commit(f"Note which engine keeps {stack}")
 
     def links(self) -> dict[str, str]:
         """Where services are reached on this machine, such as `prod/hello`: `http://127.0.0.1:PORT`."""

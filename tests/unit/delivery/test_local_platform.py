@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import SimpleNamespace
@@ -23,6 +24,8 @@ class FakePlatform:
     env: dict[str, str] = field(default_factory=dict)
     signers: dict[str, Path] = field(default_factory=dict)
     withheld: dict[str, Any] = field(default_factory=dict)
+    slow: str = ""
+    others_are_done: threading.Event = field(default_factory=threading.Event)
 
     def find(self) -> FakePlatform | None:
         return self if self.exists else None
@@ -33,6 +36,8 @@ class FakePlatform:
         return self
 
     def before(self, stack: str) -> None:
+        if stack == self.slow:
+            assert self.others_are_done.wait(60), "the others wait for it"
         self.events.append(f"before {stack}")
         if stack in self.withheld:
             path = self.config_dir / f"Pulumi.{stack}.yaml"
@@ -42,6 +47,8 @@ class FakePlatform:
 
     def after(self, stack: str) -> None:
         self.events.append(f"after {stack}")
+        if {f"after {other}" for other in ("test", "stage", "prod")} - {f"after {self.slow}"} <= {*self.events}:
+            self.others_are_done.set()
 
     def links(self) -> dict[str, str]:
         return {"prod/hello": "http://127.0.0.1:20001"}
@@ -97,6 +104,13 @@ def test_up_prepares_it_wraps_each_update_and_prints_the_links(world: World, pla
     ]
     assert "prod/hello  http://127.0.0.1:20001" in done.out
     assert world.run("status", "--json").json["links"] == [{"name": "prod/hello", "url": "http://127.0.0.1:20001"}]
+
+
+def test_what_one_stack_takes_long_to_make_keeps_no_other_waiting(world: World, platform: FakePlatform) -> None:
+    platform.slow = "test"
+    done = world.run("up", "--yes")
+    assert done.code == 0, done.said
+    assert platform.events[-2:] == ["before test", "after test"]
 
 
 def test_its_environment_reaches_the_engine(world: World, platform: FakePlatform) -> None:
