@@ -50,6 +50,22 @@ def resources(*, cpu: str, memory: str, memory_limit: str) -> k8s.core.v1.Resour
     )
 
 
+def http_probe(path: str, *, period: int, failures: int) -> k8s.core.v1.ProbeArgs:
+    """Asks the port `http` of a container each `period` seconds."""
+    return k8s.core.v1.ProbeArgs(
+        http_get=k8s.core.v1.HTTPGetActionArgs(path=path, port="http", scheme="HTTP"),
+        period_seconds=period,
+        timeout_seconds=3,
+        failure_threshold=failures,
+    )
+
+
+def variable_of_field(name: str, field: str) -> k8s.core.v1.EnvVarArgs:
+    """An environment variable with what the API server knows of the pod, such as `status.podIP`."""
+    source = k8s.core.v1.EnvVarSourceArgs(field_ref=k8s.core.v1.ObjectFieldSelectorArgs(field_path=field))
+    return k8s.core.v1.EnvVarArgs(name=name, value_from=source)
+
+
 def hash_of(files: Mapping[str, str]) -> str:
     """Names what is mounted, in a pod template's annotation: pods start anew when it changes."""
     digest = hashlib.sha256()

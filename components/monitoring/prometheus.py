@@ -17,9 +17,10 @@ import yaml
 
 from components import labels, pods
 from components.monitoring.model import MonitoringImages, PrometheusModel
-from components.monitoring.names import COMPONENT, NAMESPACE, PROMETHEUS, RULES_LABEL
+from components.monitoring.names import NAMESPACE, PROMETHEUS, RULES_LABEL
 from components.monitoring.namespace import MonitoringNamespace
 from components.monitoring.scraping import scrape_configs
+from components.monitoring.stateful import DATA, Stateful
 from components.storage import volume, volume_mount
 
 PORT = 9090
@@ -48,31 +49,30 @@ class PrometheusArgs:
     place: MonitoringNamespace
 
 
-class Prometheus(pulumi.ComponentResource):
-    """Its children are attributes; `disruption_budget` is None for a single instance."""
+class Prometheus(Stateful):
+    """Its children are attributes."""
 
     account: k8s.core.v1.ServiceAccount
     role: k8s.rbac.v1.ClusterRole
     binding: k8s.rbac.v1.ClusterRoleBinding
     config: k8s.core.v1.ConfigMap
     rules: k8s.core.v1.ConfigMap
-    stateful_set: k8s.apps.v1.StatefulSet
-    service: k8s.core.v1.Service
-    disruption_budget: k8s.policy.v1.PodDisruptionBudget | None
-    address: str
 
     def __init__(self, name: str, args: PrometheusArgs, opts: pulumi.ResourceOptions | None = None) -> None:
-        super().__init__("slipway:index:Prometheus", name, None, opts)
+        super().__init__("slipway:index:Prometheus", name, PROMETHEUS, args.place, opts)
         self._args = args
-        self.address = f"http://{PROMETHEUS}.{NAMESPACE}:{PORT}"
+        self.address = self._address(PORT)
         self.account = self._create_account()
         self.role = self._create_role()
         self.binding = self._create_binding()
         self.config = self._create_config_map("prometheus-config", {CONFIG_FILE: self._configuration()})
-        self.rules = self._create_config_map("prometheus-rules", dict(args.rules))
-        self.stateful_set = self._create_stateful_set()
-        self.service = self._create_service()
-        self.disruption_budget = self._create_disruption_budget()
+        self.rules = self._create_config_map("prometheus-rules", args.rules)
+        self.stateful_set = self._create_stateful_set(
+            args.shape, self._pod(), needs=[self.binding, self.config, self.rules], timeout=_TIMEOUT
+        )
+        # Instances scrape at different moments: a caller who changed between them would see jumps.
+        self.service = self._create_service(PORT, session_affinity="ClientIP")
+        self.disruption_budget = self._create_disruption_budget(args.shape)
         self.register_outputs({"address": self.address})
 
     def _create_account(self) -> k8s.core.v1.ServiceAccount:
@@ -102,100 +102,22 @@ class Prometheus(pulumi.ComponentResource):
             opts=self._inside(self.role, self.account),
         )
 
-    def _create_config_map(self, name: str, files: Mapping[str, str]) -> k8s.core.v1.ConfigMap:
-        return k8s.core.v1.ConfigMap(name, metadata=self._metadata(name), data=files, opts=self._inside())
-
-    def _create_service(self) -> k8s.core.v1.Service:
-        return k8s.core.v1.Service(
-            PROMETHEUS,
-            metadata=self._metadata(),
-            spec=k8s.core.v1.ServiceSpecArgs(
-                type="ClusterIP",
-                selector=labels.selector(PROMETHEUS, COMPONENT),
-                # Instances scrape at different moments: a caller who changed between them would see jumps.
-                session_affinity="ClientIP",
-                ports=[k8s.core.v1.ServicePortArgs(name="http", port=PORT, target_port="http", protocol="TCP")],
-            ),
-            opts=self._inside(),
-        )
-
-    def _create_stateful_set(self) -> k8s.apps.v1.StatefulSet:
-        shape = self._args.shape
-        return k8s.apps.v1.StatefulSet(
-            PROMETHEUS,
-            metadata=self._metadata(),
-            spec=k8s.apps.v1.StatefulSetSpecArgs(
-                replicas=shape.replicas,
-                service_name=PROMETHEUS,
-                pod_management_policy="Parallel",
-                selector=k8s.meta.v1.LabelSelectorArgs(match_labels=labels.selector(PROMETHEUS, COMPONENT)),
-                template=self._pod(),
-                volume_claim_templates=[
-                    k8s.core.v1.PersistentVolumeClaimArgs(
-                        metadata=k8s.meta.v1.ObjectMetaArgs(name="data", labels=self._labels()),
-                        spec=k8s.core.v1.PersistentVolumeClaimSpecArgs(
-                            access_modes=["ReadWriteOnce"],
-                            storage_class_name=shape.storage_class,
-                            resources=k8s.core.v1.VolumeResourceRequirementsArgs(requests={"storage": shape.storage}),
-                        ),
-                    )
-                ],
-            ),
-            opts=pulumi.ResourceOptions.merge(
-                self._inside(self.binding, self.config, self.rules),
-                pulumi.ResourceOptions(custom_timeouts=pulumi.CustomTimeouts(create=_TIMEOUT, update=_TIMEOUT)),
-            ),
-        )
-
-    def _create_disruption_budget(self) -> k8s.policy.v1.PodDisruptionBudget | None:
-        if self._args.shape.replicas == 1:
-            return None
-        return k8s.policy.v1.PodDisruptionBudget(
-            PROMETHEUS,
-            metadata=self._metadata(),
-            spec=k8s.policy.v1.PodDisruptionBudgetSpecArgs(
-                max_unavailable=1,
-                selector=k8s.meta.v1.LabelSelectorArgs(match_labels=labels.selector(PROMETHEUS, COMPONENT)),
-            ),
-            opts=self._inside(),
-        )
-
     def _pod(self) -> k8s.core.v1.PodTemplateSpecArgs:
-        return k8s.core.v1.PodTemplateSpecArgs(
-            metadata=k8s.meta.v1.ObjectMetaArgs(
-                labels=self._labels(),
-                annotations={labels.API_TOKEN: "finds what to scrape, scrapes kubelets, and reads environments' rules"},
-            ),
-            spec=k8s.core.v1.PodSpecArgs(
-                service_account_name=PROMETHEUS,
-                automount_service_account_token=True,
-                enable_service_links=False,
-                security_context=pods.pod_security(),
-                termination_grace_period_seconds=120,
-                topology_spread_constraints=[
-                    k8s.core.v1.TopologySpreadConstraintArgs(
-                        topology_key="kubernetes.io/hostname",
-                        max_skew=1,
-                        when_unsatisfiable="ScheduleAnyway",
-                        label_selector=k8s.meta.v1.LabelSelectorArgs(
-                            match_labels=labels.selector(PROMETHEUS, COMPONENT)
-                        ),
-                    )
-                ],
-                containers=[self._container(), self._loader()],
-                volumes=[
-                    volume("config", config_map="prometheus-config"),
-                    volume("rules", config_map="prometheus-rules"),
-                    k8s.core.v1.VolumeArgs(
-                        name="environments", empty_dir=k8s.core.v1.EmptyDirVolumeSourceArgs(size_limit="16Mi")
-                    ),
-                ],
-            ),
+        empty = k8s.core.v1.EmptyDirVolumeSourceArgs(size_limit="16Mi")
+        return self._template(
+            [self._container(), self._loader()],
+            [
+                volume("config", config_map="prometheus-config"),
+                volume("rules", config_map="prometheus-rules"),
+                k8s.core.v1.VolumeArgs(name="environments", empty_dir=empty),
+            ],
+            grace_seconds=120,
+            annotations={labels.API_TOKEN: "finds what to scrape, scrapes kubelets, and reads environments' rules"},
+            account=PROMETHEUS,
         )
 
     def _container(self) -> k8s.core.v1.ContainerArgs:
         shape = self._args.shape
-        field = k8s.core.v1.ObjectFieldSelectorArgs(field_path="metadata.name")
         return k8s.core.v1.ContainerArgs(
             name=PROMETHEUS,
             image=self._args.images.prometheus,
@@ -209,19 +131,17 @@ class Prometheus(pulumi.ComponentResource):
                 "--enable-feature=auto-reload-config",
                 f"--config.auto-reload-interval={_RELOAD_INTERVAL}",
             ],
-            env=[
-                k8s.core.v1.EnvVarArgs(name="POD_NAME", value_from=k8s.core.v1.EnvVarSourceArgs(field_ref=field)),
-            ],
+            env=[pods.variable_of_field("POD_NAME", "metadata.name")],
             ports=[k8s.core.v1.ContainerPortArgs(name="http", container_port=PORT, protocol="TCP")],
             resources=pods.resources(
                 cpu=shape.resources.cpu, memory=shape.resources.memory, memory_limit=shape.resources.memory_limit
             ),
             security_context=pods.container_security(),
-            startup_probe=_probe("/-/ready", period=1, failures=_LONGEST_REPLAY_S),
-            readiness_probe=_probe("/-/ready", period=5, failures=3),
-            liveness_probe=_probe("/-/healthy", period=10, failures=6),
+            startup_probe=pods.http_probe("/-/ready", period=1, failures=_LONGEST_REPLAY_S),
+            readiness_probe=pods.http_probe("/-/ready", period=5, failures=3),
+            liveness_probe=pods.http_probe("/-/healthy", period=10, failures=6),
             volume_mounts=[
-                volume_mount("data", _DATA_PATH, read_only=False),
+                volume_mount(DATA, _DATA_PATH, read_only=False),
                 volume_mount("config", _CONFIG_PATH),
                 volume_mount("rules", _RULES_PATH),
                 volume_mount("environments", _ENVIRONMENTS_PATH),
@@ -251,15 +171,6 @@ class Prometheus(pulumi.ComponentResource):
         args = self._args
         return configuration(args.shape, args.environments, args.alertmanagers, args.cluster)
 
-    def _labels(self) -> dict[str, str]:
-        return labels.standard(PROMETHEUS, COMPONENT)
-
-    def _metadata(self, name: str = PROMETHEUS) -> k8s.meta.v1.ObjectMetaArgs:
-        return k8s.meta.v1.ObjectMetaArgs(name=name, namespace=NAMESPACE, labels=self._labels())
-
-    def _inside(self, *needs: pulumi.Resource) -> pulumi.ResourceOptions:
-        return pulumi.ResourceOptions(parent=self, depends_on=[self._args.place, *needs])
-
 
 def configuration(
     shape: PrometheusModel, environments: Sequence[str], alertmanagers: Sequence[str], cluster: str
@@ -282,13 +193,4 @@ def configuration(
         },
         sort_keys=False,
         width=120,
-    )
-
-
-def _probe(path: str, *, period: int, failures: int) -> k8s.core.v1.ProbeArgs:
-    return k8s.core.v1.ProbeArgs(
-        http_get=k8s.core.v1.HTTPGetActionArgs(path=path, port="http", scheme="HTTP"),
-        period_seconds=period,
-        timeout_seconds=3,
-        failure_threshold=failures,
     )
