@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pulumi_kubernetes as k8s
 
-from components.settings import Settings
+from components.settings import ClusterSettings
 
 
-def create_provider(settings: Settings) -> k8s.Provider:
+def create_provider(settings: ClusterSettings) -> k8s.Provider:
     """Objects belong to the cluster's identifier, so that a moved kubeconfig replaces nothing.
 
     ConfigMaps and Secrets are changed in place; pods learn of it by the hash that their template carries.

@@ -20,7 +20,7 @@ import pulumi_kubernetes as k8s
 from components import labels, pods
 from components.collection import GarbageCollection, GarbageCollectionArgs
 from components.model import Credentials, InClusterRegistry
-from components.settings import Settings, SharedSettings
+from components.settings import ClusterSettings, SharedSettings
 from components.storage import CLAIM, CONFIG_FILE, CONFIG_PATH, PORT, STORAGE_PATH, together, volume, volume_mount
 
 NAMESPACE = "slipway-registry"
@@ -47,7 +47,7 @@ class RegistryAccess:
     looker: Credentials | None
 
     @classmethod
-    def of(cls, settings: Settings) -> RegistryAccess:
+    def of(cls, settings: ClusterSettings) -> RegistryAccess:
         """What a stack's configuration says; environments compute it, so that they read no other stack's outputs."""
         registry, known = settings.registry, settings.registry_credentials
         # Looking up goes to the address for pushing, where those who only pull may be unknown.

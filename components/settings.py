@@ -50,11 +50,6 @@ class Settings(Model):
     """What every stack says. `from_pulumi` and `from_mapping` give the class that belongs to the stack's kind."""
 
     kind: str = Field(description="What the stack declares: `shared`, `environment` or `monitoring`.")
-    cluster: Cluster = Field(description="The cluster that the stack's objects are in.")
-    registry: Registry = Field(description="The registry that images are pushed to and pulled from.")
-    registry_credentials: RegistryCredentials = Field(
-        default_factory=RegistryCredentials, description="Users of the registry."
-    )
     _stack: str = PrivateAttr("")
     _directory: Path = PrivateAttr(Path())
 
@@ -62,27 +57,6 @@ class Settings(Model):
     def stack(self) -> str:
         """The stack's name; an environment's is its namespace's too."""
         return self._stack
-
-    @property
-    def kubeconfig(self) -> str | None:
-        """The kubeconfig as a path that is the same from wherever the program runs."""
-        given = self.cluster.kubeconfig
-        return None if given is None else str(self._directory / Path(given).expanduser())
-
-    def registry_ca(self) -> str | None:
-        """The registry's authority as PEM text; raises `BadInput` if the file cannot be read."""
-        if self.registry.ca is None:
-            return None
-        path = self._directory / self.registry.ca
-        try:
-            return path.read_text(encoding="ascii")
-        except (OSError, ValueError) as error:
-            reason = getattr(error, "strerror", None) or error
-            raise BadInput(
-                f"the certificate authority of the registry cannot be read: {reason}",
-                where=f"slipway:registry.ca, {path}",
-                fix="Put the PEM file there, or leave the key out where the system trusts the registry",
-            ) from None
 
     @classmethod
     def from_mapping(
@@ -125,7 +99,38 @@ class Settings(Model):
         return settings
 
 
-class SharedSettings(Settings):
+class ClusterSettings(Settings):
+    """What a stack says whose objects are in a cluster."""
+
+    cluster: Cluster = Field(description="The cluster that the stack's objects are in.")
+    registry: Registry = Field(description="The registry that images are pushed to and pulled from.")
+    registry_credentials: RegistryCredentials = Field(
+        default_factory=RegistryCredentials, description="Users of the registry."
+    )
+
+    @property
+    def kubeconfig(self) -> str | None:
+        """The kubeconfig as a path that is the same from wherever the program runs."""
+        given = self.cluster.kubeconfig
+        return None if given is None else str(self._directory / Path(given).expanduser())
+
+    def registry_ca(self) -> str | None:
+        """The registry's authority as PEM text; raises `BadInput` if the file cannot be read."""
+        if self.registry.ca is None:
+            return None
+        path = self._directory / self.registry.ca
+        try:
+            return path.read_text(encoding="ascii")
+        except (OSError, ValueError) as error:
+            reason = getattr(error, "strerror", None) or error
+            raise BadInput(
+                f"the certificate authority of the registry cannot be read: {reason}",
+                where=f"slipway:registry.ca, {path}",
+                fix="Put the PEM file there, or leave the key out where the system trusts the registry",
+            ) from None
+
+
+class SharedSettings(ClusterSettings):
     """A stack that environments stand on: the registry."""
 
     kind: Literal["shared"] = Field(description="What the stack declares; `shared` is the registry.")
@@ -156,7 +161,7 @@ class SharedSettings(Settings):
             )
 
 
-class EnvironmentSettings(Settings):
+class EnvironmentSettings(ClusterSettings):
     """A stack that is an environment: its services, and what they run in. Its name is the namespace's."""
 
     kind: Literal["environment"] = Field(
@@ -266,7 +271,7 @@ class EnvironmentSettings(Settings):
         return registry
 
 
-class MonitoringSettings(Settings):
+class MonitoringSettings(ClusterSettings):
     """A stack that watches the environments of its cluster. It stands on none: it sees them once they are there."""
 
     kind: Literal["monitoring"] = Field(

@@ -12,7 +12,7 @@ from adapters.errors import BadInput
 from adapters.passphrase import Passphrase
 from adapters.registry import Reference, RegistryClient
 from adapters.stackfile import StackFile
-from components.settings import EnvironmentSettings, Settings
+from components.settings import ClusterSettings, EnvironmentSettings, Settings
 
 RELEASE_DIGITS = 12
 """So many hex digits of an image's digest name its release."""
@@ -39,7 +39,7 @@ def describe_image(image: Reference) -> dict[str, str | None]:
     return {"name": image.name, "tag": image.tag, "digest": image.digest, "release": release}
 
 
-def open_registry(settings: Settings, file: StackFile, crypter: Callable[[], Passphrase]) -> RegistryClient:
+def open_registry(settings: ClusterSettings, file: StackFile, crypter: Callable[[], Passphrase]) -> RegistryClient:
     """The registry that a stack names, as whoever may push there, else as whoever may pull; close it after use."""
     role, username = _user(settings)
     password = None
@@ -49,7 +49,7 @@ def open_registry(settings: Settings, file: StackFile, crypter: Callable[[], Pas
     return RegistryClient(settings.registry.push, username, password, settings.registry_ca())
 
 
-def _user(settings: Settings) -> tuple[str | None, str | None]:
+def _user(settings: ClusterSettings) -> tuple[str | None, str | None]:
     """Whose credentials to ask with: those that push, since it is their address; else those that pull."""
     credentials = settings.registry_credentials
     if credentials.push:
