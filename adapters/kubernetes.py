@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any, Literal
 
 from adapters.apiserver import APPLY_PATCH, MERGE_PATCH, ApiServer, Cause, JsonObject, KubernetesError
@@ -217,10 +218,12 @@ class Kubernetes:
         path = self.kind("v1", "Pod").path(pod, namespace)
         return self._server.text(f"{path}/log", params=params, where=_named("Pod", pod, namespace))
 
-    def ask_pod(self, namespace: str, pod: str, port: int, path: str) -> str:
+    def ask_pod(
+        self, namespace: str, pod: str, port: int, path: str, params: Mapping[str, str] = MappingProxyType({})
+    ) -> str:
         """What a pod answers to `GET path` on one of its ports, by way of the API server, whoever can reach that."""
         asked = f"{self.kind('v1', 'Pod').path(f'{pod}:{port}', namespace)}/proxy{path}"
-        return self._server.text(asked, params={}, where=_named("Pod", pod, namespace))
+        return self._server.text(asked, params=params, where=_named("Pod", pod, namespace))
 
     def _discover(self, api_version: str, kind: str) -> ResourceKind:
         with self._discovering:

@@ -109,6 +109,11 @@ class Soaked(Model):
     stack: Name = Field(description="The stack that it ran in.")
     minutes: int = Field(ge=1, le=10080, description="For at least so many minutes.")
     requests: int = Field(default=0, ge=0, description="With at least so many requests in that time.")
+    accept_unwatched: bool = Field(
+        default=False,
+        description="Whether a soak counts without anybody to see alerts, for a stack that no stack of kind "
+        "`monitoring` watches.",
+    )
 
 
 class SignedOff(Model):

@@ -168,7 +168,10 @@ def soaked(case: Case, gate: Soaked) -> Verdict:
         return _shut(name, f"it ran too little: {ran}; {how}")
     if isinstance(alerts, list) and alerts:
         return _shut(name, f"there were alerts: {_some(map(str, alerts))}; {how}")
-    watched = "no alert" if isinstance(alerts, list) else "nobody watched for alerts"
+    if not isinstance(alerts, list) and not gate.accept_unwatched:
+        watch = "name it in `slipway:environments` of a stack `monitoring`, or accept that by `acceptUnwatched: true`"
+        return _shut(name, f"nobody watched {gate.stack} for alerts: {watch}; {how}")
+    watched = "no alert" if isinstance(alerts, list) else "nobody watched for alerts, which is accepted here"
     return _open(name, f"{minutes.total_seconds() / 60:.0f} minutes, {requests} requests, {watched}")
 
 

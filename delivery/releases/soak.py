@@ -4,20 +4,22 @@ The time begins when the environment became what it is: at the end of the last r
 changed anything else. A container that was restarted since then, or an alert, fails the soak, which is recorded. That
 time or requests are still missing is no failure: nothing is recorded then.
 
-Alerts come from whoever watches the environment. Where nobody does, the record says `"alerts": "unwatched"`; whether
-that is good enough is for the gate to say.
+Alerts come from the Prometheus of the stack that watches the environment; the time counts only while that one looked.
+Where the stack files have none, the record says `"alerts": "unwatched"`, and a gate has to accept that.
 """
 
 from __future__ import annotations
 
+import contextlib
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
 from adapters.errors import BadInput, SlipwayError
 from adapters.kubernetes import JsonObject, Kubernetes
 from components.settings import EnvironmentSettings
+from delivery.releases.alerts import Watch, gap_of, watcher_of
 from delivery.releases.proof import Kind, Piece
 from delivery.releases.running import connect
 from delivery.releases.signing import Signer
@@ -34,7 +36,7 @@ MARGIN_S = 600.0
 _PAUSE_S = 5.0
 
 Alerts = Callable[[datetime, datetime], list[str]]
-"""The alerts about an environment that were firing at any time between the two."""
+"""The alerts about what soaks that fired between the two."""
 Restarts = Callable[[datetime], list[str]]
 """What was restarted since then, a sentence each."""
 
@@ -125,19 +127,21 @@ def soak(
 ) -> Piece:
     """Attach to the release that an environment runs that it soaked there; raises as `Soak.run` does."""
     settings = workspace.environment(stack)
-    with subject_of(workspace, stack, store, connect) as subject:
-        kube = connect(settings)
-        try:
-            counter = PodCounters(kube, settings)
-            rolled_out = max((found.since for found in subject.running.values()), default=datetime.now(UTC))
-            began, after_rollout = beginning(rolled_out, workspace.manage(stack).history())
-            # Pods count from their start. Of those that were there before the change nobody knows how many of their
-            # requests are older than it, so none of them counts.
-            counted = counter.count(subject.running) if after_rollout else 0
-            watch = Soak(subject, store, signer, began, counted, counter, _Restarts(kube, settings, subject), say)
-            return watch.run(needs, wait_s)
-        finally:
-            kube.close()
+    with (
+        subject_of(workspace, stack, store, connect) as subject,
+        contextlib.closing(connect(settings)) as kube,
+        _watch(workspace, subject, connect) as watch,
+    ):
+        counter = PodCounters(kube, settings)
+        rolled_out = max((found.since for found in subject.running.values()), default=datetime.now(UTC))
+        began = beginning(rolled_out, workspace.manage(stack).history())
+        if watch is not None:
+            began = watch.looking_since(began, datetime.now(UTC))
+        # Pods count from their start. Of those that were there before it began nobody knows how many of their requests
+        # are older than that, so none of them counts.
+        counted = counter.count(subject.running) if began > rolled_out else 0
+        restarts, alerts = _Restarts(kube, settings, subject), watch.fired if watch else None
+        return Soak(subject, store, signer, began, counted, counter, restarts, say, alerts).run(needs, wait_s)
 
 
 def needs_of(workspace: Workspace, stack: str) -> Needs:
@@ -157,18 +161,29 @@ def needs_of(workspace: Workspace, stack: str) -> Needs:
     return Needs(max(each.minutes for each in asked), max(each.requests for each in asked))
 
 
-def beginning(rolled_out: datetime, history: Iterable[Update]) -> tuple[datetime, bool]:
-    """When an environment became what it is, and whether something was changed after the last rollout.
+def beginning(rolled_out: datetime, history: Iterable[Update]) -> datetime:
+    """When an environment became what it is: at the end of its rollout, or of a later update that changed anything.
 
     An update that brought the rollout began before the rollout's end; what it did besides is no later change.
     """
-    began, after_rollout = rolled_out, False
+    began = rolled_out
     for update in history:
         started = update.started.replace(tzinfo=UTC)
         if Outcome(update.counts).changed and started > rolled_out:
             ended = update.ended.replace(tzinfo=UTC) if update.ended else started
-            began, after_rollout = max(began, ended), True
-    return began, after_rollout
+            began = max(began, ended)
+    return began
+
+
+@contextlib.contextmanager
+def _watch(workspace: Workspace, subject: Subject, connect: Connect) -> Iterator[Watch | None]:
+    """Whoever sees alerts about the subject, None where nobody does."""
+    if (settings := watcher_of(workspace, subject.stack)) is None:
+        yield None
+        return
+    releases = [found.release for found in subject.running.values()]
+    with contextlib.closing(connect(settings)) as kube:
+        yield Watch(kube, subject.stack, releases, gap_of(settings))
 
 
 @dataclass(frozen=True)

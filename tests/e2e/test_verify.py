@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-import http.client
 import json
 import os
 import shutil
 import signal
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
 from adapters.kubernetes import JsonObject
 from tests.e2e.platform import Platform
+from tests.e2e.test_monitoring import Prometheus
 
 _DEPLOYMENT = ("apps/v1", "Deployment", "hello")
 _PODS = "app.kubernetes.io/name=hello,app.kubernetes.io/component=service"
@@ -77,17 +78,19 @@ def test_nothing_is_recorded_if_the_pods_are_exchanged_meanwhile(platform: Platf
     assert "test changed meanwhile, so nothing was recorded: hello was rolled out" in err
 
 
-def test_a_soak_counts_requests_of_people_and_fails_with_a_restart(platform: Platform) -> None:
-    links = json.loads(platform.slipway("status", "--json").out)["links"]
-    url = next(link["url"] for link in links if link["name"] == "stage/hello")
-    _send(url.removeprefix("http://"), _REQUESTS)
-
+def test_a_soak_counts_requests_of_people_and_fails_with_an_alert_and_with_a_restart(platform: Platform) -> None:
     soak = ("verify", "stage", "soak", "--wait", "--minutes", "1", "--requests", str(_REQUESTS), "--json")
-    passed = platform.slipway(*soak)
+    with platform.load("stage", "hello", requests=_REQUESTS, clients=1):  # its time may have begun only just now
+        passed = platform.slipway(*soak)
     assert passed.code == 0, passed.said
     facts = json.loads(passed.out)
-    assert (facts["kind"], facts["result"], facts["alerts"]) == ("soak", "pass", "unwatched")
+    assert (facts["kind"], facts["result"], facts["alerts"]) == ("soak", "pass", [])
     assert facts["requests"] >= _REQUESTS
+
+    with _firing(platform, "E2eSoak"):
+        alarmed = platform.slipway(*soak)
+    assert alarmed.code == 1, alarmed.said
+    assert "the alert E2eSoak" in alarmed.err
 
     pod = platform.kube.list("v1", "Pod", "stage", labels=_PODS)[0]
     _kill(pod)
@@ -97,7 +100,7 @@ def test_a_soak_counts_requests_of_people_and_fails_with_a_restart(platform: Pla
             break
     failed = platform.slipway(*soak)
     assert failed.code == 1, failed.said
-    assert json.loads(failed.out)["revokes"] == facts["piece"]
+    assert json.loads(alarmed.out)["revokes"] == facts["piece"]
     assert f"{pod['metadata']['name']} was restarted" in failed.err
 
 
@@ -115,12 +118,19 @@ def _wait_for_rollout(platform: Platform, namespace: str, before: str) -> None:
     raise AssertionError("the rollout took too long")
 
 
-def _send(address: str, requests: int) -> None:
-    connection = http.client.HTTPConnection(address, timeout=30)
-    for _ in range(requests):
-        connection.request("GET", "/")
-        connection.getresponse().read()
-    connection.close()
+@contextmanager
+def _firing(platform: Platform, name: str) -> Iterator[None]:
+    """An alert about stage that a rule of its own fires at once, and which Prometheus has seen firing."""
+    rule = {"alert": name, "expr": "vector(1)", "labels": {"environment": "stage", "severity": "warning"}}
+    data = {"soak.yaml": json.dumps({"groups": [{"name": name, "interval": "1s", "rules": [rule]}]})}
+    metadata = {"name": "e2e-soak", "namespace": "stage", "labels": {"slipway.dev/rules": "true"}}
+    platform.kube.create({"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": data})
+    try:
+        asked = f'ALERTS{{alertname="{name}",alertstate="firing"}}'
+        assert Prometheus(platform).eventually(asked, bool)
+        yield
+    finally:
+        platform.kube.delete("v1", "ConfigMap", "e2e-soak", "stage")
 
 
 def _kill(pod: JsonObject) -> None:

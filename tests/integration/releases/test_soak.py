@@ -191,17 +191,17 @@ def _update(started: int, ended: int | None, **counts: int) -> Update:
 
 
 @pytest.mark.parametrize(
-    ("history", "minutes", "after_rollout"),
+    ("history", "minutes"),
     [
-        ([], 0, False),
-        ([_update(-2, 1, update=1)], 0, False),  # the update that brought the rollout
-        ([_update(30, 31, same=12), _update(-2, 1, update=1)], 0, False),  # one that changed nothing
-        ([_update(30, 31, update=1, same=12), _update(-2, 1, update=1)], 31, True),
-        ([_update(50, 51, same=12), _update(30, 31, create=1), _update(20, 21, update=1)], 31, True),
-        ([_update(30, None, update=1)], 30, True),
+        ([], 0),
+        ([_update(-2, 1, update=1)], 0),  # the update that brought the rollout
+        ([_update(30, 31, same=12), _update(-2, 1, update=1)], 0),  # one that changed nothing
+        ([_update(30, 31, update=1, same=12), _update(-2, 1, update=1)], 31),
+        ([_update(50, 51, same=12), _update(30, 31, create=1), _update(20, 21, update=1)], 31),
+        ([_update(30, None, update=1)], 30),
     ],
 )
 def test_it_begins_with_the_last_rollout_or_the_last_update_that_changed_anything_else(
-    history: list[Update], minutes: int, after_rollout: bool
+    history: list[Update], minutes: int
 ) -> None:
-    assert beginning(BEGAN, history) == (BEGAN + timedelta(minutes=minutes), after_rollout)
+    assert beginning(BEGAN, history) == BEGAN + timedelta(minutes=minutes)

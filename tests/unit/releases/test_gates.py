@@ -297,9 +297,11 @@ class TestSoaked:
         office.say(Kind.SOAK, **SOAK | other)
         is_shut(verdict(office, SOAKED), said)
 
-    def test_that_nobody_watched_is_said(self, office: Office) -> None:
+    def test_one_that_nobody_watched_counts_only_where_the_gate_accepts_that(self, office: Office) -> None:
         office.say(Kind.SOAK, **SOAK | {"alerts": "unwatched"})
-        opens(verdict(office, SOAKED), "nobody watched")
+        is_shut(verdict(office, SOAKED), "nobody watched stage for alerts", "acceptUnwatched")
+        accepting = {"soaked": SOAKED["soaked"] | {"acceptUnwatched": True}}
+        opens(verdict(office, accepting), "nobody watched for alerts, which is accepted here")
 
 
 class TestSignedOff:
