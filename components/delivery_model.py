@@ -189,7 +189,7 @@ class Hold(Model):
 
 
 class Freeze(Model):
-    """For a time nothing but a rollback changes the environment."""
+    """For a time nothing new comes into the environment, and nothing happens there by itself."""
 
     until: Time = Field(description="When it ends by itself, with its zone: `2026-12-24T00:00:00Z`.")
     reason: str = Field(min_length=1, description="Why; shown to whoever tries.")

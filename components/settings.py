@@ -192,7 +192,7 @@ class EnvironmentSettings(ClusterSettings):
         "(`replicas`, `ingress.host`, `env.LOG_LEVEL`), or of `environment` (`environment.quota`).",
     )
     freeze: Freeze | None = Field(
-        default=None, description="For a time nothing but a rollback changes it. Default: it is not frozen."
+        default=None, description="For a time nothing new comes in. Default: it is not frozen."
     )
     scan: ScanRules = Field(default_factory=ScanRules, description="What a scan of an image lets pass.")
 
@@ -214,13 +214,13 @@ class EnvironmentSettings(ClusterSettings):
             )
 
     def check_freeze(self, now: datetime) -> None:
-        """Raises `Refused` while the environment is frozen; for everything that changes it but a rollback."""
+        """Raises `Refused` while the environment is frozen; for what brings anything new, or happens by itself."""
         if self.freeze and self.freeze.is_on(now):
             raise Refused(
                 f"{self.stack} is frozen until {self.freeze.until:%Y-%m-%d %H:%M} UTC: {self.freeze.reason} "
                 f"({self.freeze.author})",
                 fix=f"Wait, or end it with `slipway unfreeze {self.stack}`; `slipway rollback {self.stack}` works "
-                "all the same",
+                f"all the same, and so does `slipway up {self.stack}` of what was there before",
             )
 
     def require_gates(self, stacks: Iterable[str], locate: Locator | None = None) -> None:

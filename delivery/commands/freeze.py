@@ -1,4 +1,4 @@
-"""`slipway freeze` and `slipway unfreeze`: for a time nothing but a rollback changes an environment."""
+"""`slipway freeze` and `slipway unfreeze`: for a time nothing new comes into an environment."""
 
 from __future__ import annotations
 
@@ -12,10 +12,11 @@ from delivery import options
 from delivery.decree import decree
 from delivery.factory import Factory
 
-_FREEZE_HELP = f"""Stop everything that would change STACK, but rollbacks, until a time.
+_FREEZE_HELP = f"""Let nothing new into STACK until a time, and let nothing happen there by itself.
 
-Promotions, `slipway up` and `slipway down` are refused meanwhile; a rollback, by hand or for an alert, is not. It is
-written into the stack's file and committed, and ends by itself.
+Promotions, `slipway down`, `slipway up` of anything that its file did not declare before, and rollbacks for an alert
+are refused meanwhile. A person's repair is not: `rollback`, `hold`, and `slipway up STACK` after a `git revert`. The
+freeze is written into the stack's file and committed, and ends by itself.
 
 \b
 Examples:
@@ -58,7 +59,7 @@ def freeze(factory: Factory, stack: str, *, until: str, reason: str, name: str |
     replaced = f" In place of the freeze until {_text(before.until)}." if before and before.is_on(now) else ""
     factory.console.facts(
         {"stack": stack, "changed": True, "freeze": written, "commit": found.commit},
-        lambda: [f"{stack} is frozen until {end:%Y-%m-%d %H:%M} UTC: only rollbacks change it.{replaced}"],
+        lambda: [f"{stack} is frozen until {end:%Y-%m-%d %H:%M} UTC: nothing new comes in.{replaced}"],
     )
 
 

@@ -12,7 +12,7 @@ from delivery.agreement import agree_to_update
 from delivery.change import Changer
 from delivery.console import table
 from delivery.factory import Factory
-from delivery.frozen import check_thawed, leave_frozen
+from delivery.frozen import check_brings_nothing_new, leave_frozen
 from delivery.releases import bootstrap
 from delivery.releases.journal import interrupted
 from delivery.updates import Results, run
@@ -23,8 +23,8 @@ _HELP = f"""Bring stacks to what their files declare.
 Without STACK: all of them, in the order in which they stand on each other. Without a configuration directory the local
 platform is meant: it is made and started first, and its links are printed. Each image of an environment must be in the
 registry before the environment is updated. On the local platform what a stack stands on has to be there, or be named
-with it. Updating prod, or an environment that is protected, asks first. A frozen environment is refused if it is named,
-else left as it is.
+with it. Updating prod, or an environment that is protected, asks first. A frozen environment is left as it is, unless
+it is named: then it is brought to what its file declared before (after a `git revert`, say), and refused anything new.
 
 \b
 Examples:
@@ -69,11 +69,11 @@ def up(factory: Factory, stacks: tuple[str, ...], message: str) -> None:
 
 
 def _chosen(workspace: Workspace, names: Sequence[str], say: Callable[[str], None]) -> Sequence[DeclaredStack]:
-    """The stacks to update; raises `Refused` for one that is named and frozen."""
+    """The stacks to update; raises `Refused` for one that is named, frozen, and would get something new."""
     if not names:
         return leave_frozen(workspace, workspace.select(()), say)
     chosen = workspace.select(names)
-    check_thawed(workspace, chosen)
+    check_brings_nothing_new(workspace, chosen, say)
     return chosen
 
 

@@ -158,7 +158,7 @@ class TestFreeze:
         until = hours(2)
         done = world.run("freeze", "prod", "--until", until, "--reason", "database moves")
         assert done.code == 0, done.said
-        assert "only rollbacks" in done.out
+        assert "nothing new comes in" in done.out
         written = config(world, "prod")["slipway:freeze"]
         assert written == {"until": until, "reason": "database moves", "author": "maria"}
         assert git.log(limit=1)[0].title.startswith("Freeze prod until ")
@@ -175,10 +175,32 @@ class TestFreeze:
         assert facts["freeze"]["until"] == "2199-01-01T00:00:00Z"
 
     @in_git
-    def test_up_of_it_is_refused_with_reason_and_author(self, world: World) -> None:
+    def test_up_of_anything_new_is_refused_with_reason_and_author(self, world: World, git: Repository) -> None:
         world.run("freeze", "stage", "--until", "2h", "--reason", "database moves")
-        world.run("up", "stage").explains(4, "database moves (maria)", "slipway unfreeze stage", "slipway rollback")
+        refusal = (4, "database moves (maria)", "something new: slipway:services", "slipway unfreeze stage")
+        services = config(world, "stage")["slipway:services"]
+        commit(world, git, "stage", services=services | {"hello": services["hello"] | {"replicas": 7}})
+        world.run("up", "stage").explains(*refusal)
+        world.run("freeze", "stage", "--until", "3h", "--reason", "database moves")
+        world.run("up", "stage").explains(*refusal)
         assert world.engine.asked("up") == []
+
+    @in_git
+    def test_up_brings_it_to_what_was_there_before(self, world: World, git: Repository) -> None:
+        before = config(world, "stage")["slipway:images"]
+        commit(world, git, "stage", images={"hello": f"hello:v2@{OTHER_DIGEST}"})
+        world.run("freeze", "stage", "--until", "2h", "--reason", "database moves")
+        world.run("hold", "stage", OTHER_DIGEST, "--reason", "loses orders")
+        commit(world, git, "stage", images=before)
+        done = world.run("up", "stage")
+        assert done.code == 0, done.said
+        assert "stage is frozen until" in done.out
+        assert "brings nothing that was not there before" in done.out
+        assert world.engine.asked("up") == ["stage"]
+
+    def test_without_git_nobody_knows_what_was_there_before(self, world: World) -> None:
+        world.edit("stage", freeze={"until": hours(2), "reason": "database moves", "author": "maria"})
+        world.run("up", "stage").explains(4, "database moves (maria)", "something new")
 
     @in_git
     def test_up_of_everything_leaves_it_as_it_is(self, world: World) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
 from typing import Any
 
 import pytest
@@ -162,8 +161,7 @@ def test_a_revert_in_git_and_up_reach_the_same(on_c: Team) -> None:
     on_c.up("prod")
     assert on_c.has("prod", "C")
 
-    revert = ["git", "-C", str(on_c.directory), "-c", "user.name=x", "-c", "user.email=x@example.com"]
-    subprocess.run([*revert, "revert", "--no-edit", str(promotion)], check=True, capture_output=True)
+    on_c.revert(str(promotion))
     on_c.up("prod")
 
     assert on_c.has("prod", "B")

@@ -254,13 +254,20 @@ def test_what_was_cut_short_is_brought_to_its_end_before_anything_is_said(
 
 
 class TestFreeze:
-    def test_promotion_is_refused_and_rollback_is_not(self, team: Team) -> None:
+    def test_promotion_is_refused_and_repair_is_not(self, team: Team) -> None:
         assert team.run("promote", A, "prod", "--yes").code == 0
         assert team.run("promote", B, "prod", "--yes").code == 0
         team.run("freeze", "prod", "--until", "2h", "--reason", "database moves")
         c = "sha-" + "c" * 12
         team.run("promote", c, "prod", "--yes", "--override", "--reason", "r").explains(4, "database moves (maria)")
-        team.run("up", "prod", "--yes").explains(4, "database moves (maria)")
+        team.edit("prod", images=team.releases["C"].images(c))
+        team.run("up", "prod", "--yes").explains(4, "database moves (maria)", "something new: slipway:images")
+
+        assert team.run("hold", "prod", c, "--reason", "loses orders").code == 0
+        team.revert("HEAD~1")
+        done = team.run("up", "prod", "--yes")
+        assert done.code == 0, done.said
+        assert team.has("prod", "B")
         done = team.run("rollback", "prod", "--to", A, "--reason", "loses orders", "--yes", "--override")
         assert done.code == 0, done.said
         assert team.has("prod", "A")
