@@ -13,7 +13,7 @@ from pulumi.automation import PulumiCommand
 from adapters.errors import BadInput
 from adapters.kubernetes import Kubernetes
 from adapters.paths import REPOSITORY
-from components.settings import Settings
+from components.settings import ClusterSettings
 from delivery.console import Console
 from delivery.engines import pulumi_command
 from delivery.platform import Platform, TeamPlatform
@@ -38,7 +38,7 @@ def _verify(*args: Any, **options: Any) -> Any:
     return verify(*args, **options)
 
 
-def _connect(settings: Settings) -> Kubernetes:
+def _connect(settings: ClusterSettings) -> Kubernetes:
     return Kubernetes.connect(kubeconfig=settings.kubeconfig, context=settings.cluster.context)
 
 
@@ -53,7 +53,7 @@ class Seams:
     """Gives a module like `local.cluster`."""
     verify: Callable[..., Any] = _verify
     """Like `delivery.releases.verification.verify`: runs a suite against an environment."""
-    connect: Callable[[Settings], Kubernetes] = _connect
+    connect: Callable[[ClusterSettings], Kubernetes] = _connect
     """Gives a client of a stack's cluster."""
     environ: Mapping[str, str] = field(default_factory=lambda: os.environ)
 

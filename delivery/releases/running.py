@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from adapters.errors import Drifted
 from adapters.kubernetes import JsonObject, Kubernetes
 from adapters.registry import Reference, parse_reference
-from components.settings import EnvironmentSettings, Settings
+from components.settings import ClusterSettings, EnvironmentSettings
 from delivery.images import RELEASE_DIGITS
 
 _REVISION = "deployment.kubernetes.io/revision"
@@ -34,7 +34,7 @@ class RunningService:
         return self.digest.removeprefix("sha256:")[:RELEASE_DIGITS]
 
 
-def connect(settings: Settings) -> Kubernetes:
+def connect(settings: ClusterSettings) -> Kubernetes:
     """A client of the stack's cluster."""
     return Kubernetes.connect(kubeconfig=settings.kubeconfig, context=settings.cluster.context)
 

@@ -14,7 +14,7 @@ from typing import Any
 
 from adapters.errors import BadInput, Drifted, SlipwayError
 from adapters.kubernetes import Kubernetes
-from components.settings import Settings
+from components.settings import ClusterSettings
 from delivery.releases.artifact import REPOSITORY, Release
 from delivery.releases.gates import configuration_hash
 from delivery.releases.proof import Kind, Piece
@@ -28,7 +28,7 @@ PASS, FAIL = "pass", "fail"
 Look = Callable[[], tuple[Mapping[str, RunningService], str]]
 """Reads anew what runs, and the hash of how it is configured."""
 
-Connect = Callable[[Settings], Kubernetes]
+Connect = Callable[[ClusterSettings], Kubernetes]
 """Gives a client of a stack's cluster."""
 
 
