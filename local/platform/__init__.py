@@ -25,7 +25,7 @@ from local.images import (
     platform_images,
 )
 from local.platform import services
-from local.platform.configuration import Configuration
+from local.platform.configuration import Configuration, Here
 
 _READ_PORT = 30500  # the committed Pulumi.shared.yaml says the same, and a test compares them
 _REGISTRY_HOST = "registry.slipway.local"
@@ -62,19 +62,20 @@ class LocalPlatform:
         cluster = clusters.up(_spec(configuration.ca))
         platform = cls(configuration, cluster)
         platform._images = images
+        here = Here(
+            cluster={
+                "kubeconfig": str(cluster.kubeconfig),
+                "context": cluster.context,
+                "identifier": cluster.context,
+            },
+            push=platform._registry_address(),
+            registry_names=_REGISTRY_NAMES,
+            images=_image_map(),
+        )
         if configuration.exists:
-            configuration.refresh(registry_names=_REGISTRY_NAMES)
+            configuration.refresh(here)
         else:
-            configuration.generate(
-                cluster={
-                    "kubeconfig": str(cluster.kubeconfig),
-                    "context": cluster.context,
-                    "identifier": cluster.context,
-                },
-                push=platform._reserve_registry_port(),
-                registry_names=_REGISTRY_NAMES,
-                images=_image_map(),
-            )
+            configuration.generate(here)
         return platform
 
     @classmethod
@@ -159,9 +160,12 @@ class LocalPlatform:
         ) as kube:
             yield kube
 
-    def _reserve_registry_port(self) -> str:
+    def _registry_address(self) -> str:
         """The registry's address here, which its clients are configured with before there is a registry."""
-        port = self._running().publish({_REGISTRY_SERVICE: (clusters.NODE_ADDRESS, _READ_PORT)})[_REGISTRY_SERVICE]
+        cluster = self._running()
+        port = cluster.published().get(_REGISTRY_SERVICE)
+        if port is None:
+            port = cluster.publish({_REGISTRY_SERVICE: (clusters.NODE_ADDRESS, _READ_PORT)})[_REGISTRY_SERVICE]
         return f"127.0.0.1:{port}"
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import secrets
 import shutil
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,25 @@ REGISTRY_CA = "registry-ca.pem"
 _AUTHORITY, _REGISTRY = "registry-ca", "registry"
 _PASSWORD_BYTES = 24
 _AUTHOR = ["-c", "user.name=slipway", "-c", "user.email=slipway@localhost", "-c", "commit.gpgsign=false"]
+
+
+_IN_A_CLUSTER = ("shared", "environment", "monitoring")
+_USES_THE_REGISTRY = ("shared", "environment")
+_MADE_HERE = "slipway.local/"
+
+
+@dataclass(frozen=True)
+class Here:
+    """What holds on this machine."""
+
+    cluster: Mapping[str, str]
+    """The stacks' `slipway:cluster`."""
+    push: str
+    """The registry's address on this machine."""
+    registry_names: list[str]
+    """All that the registry's certificate must hold for."""
+    images: Mapping[str, Mapping[str, str]]
+    """What the platform itself runs in place of public images, by a stack's kind."""
 
 
 class Configuration:
@@ -71,78 +91,90 @@ class Configuration:
         salt = self.stack(self.stacks()[0]).encryption_salt or ""
         return Passphrase.open(self._passphrase_file.read_text(encoding="utf-8"), salt)
 
-    def generate(
-        self,
-        *,
-        cluster: Mapping[str, str],
-        push: str,
-        registry_names: list[str],
-        images: Mapping[str, Mapping[str, str]],
-    ) -> None:
-        """Make the directory: it is there whole or not at all.
-
-        `cluster` is the stacks' `slipway:cluster`, `push` the registry's address on this machine, `registry_names` all
-        that its certificate must hold for, `images` what the platform itself runs in place of public images, by a
-        stack's kind.
-        """
+    def generate(self, here: Here) -> None:
+        """Make the directory: it is there whole or not at all."""
         state_dir().mkdir(parents=True, exist_ok=True, mode=0o700)
         (state_dir() / "backend").mkdir(exist_ok=True, mode=0o700)
         unfinished = Configuration()
         unfinished.directory = state_dir() / ".config-unfinished"
         shutil.rmtree(unfinished.directory, ignore_errors=True)
         unfinished.directory.mkdir()
-        unfinished._fill(cluster, push, registry_names, images)
+        unfinished._fill(here)
         unfinished.directory.rename(self.directory)
 
-    def _fill(
-        self, cluster: Mapping[str, str], push: str, registry_names: list[str], images: Mapping[str, Mapping[str, str]]
-    ) -> None:
+    def _fill(self, here: Here) -> None:
         passphrase = secrets.token_urlsafe(_PASSWORD_BYTES)
         save_private(self._passphrase_file, passphrase.encode())
         crypter, salt = Passphrase.create(passphrase)
         credentials = _credentials(crypter)
-        certificate = self.authority().issue(_REGISTRY, hosts=registry_names)
         (self.directory / REGISTRY_CA).write_text(self.authority().pem, encoding="ascii")
         self._write_project()
-        for path in sorted(REPOSITORY.glob("Pulumi.*.yaml")):
-            # Editors look for the schema beside the file; here it is in the checkout.
-            text = path.read_text(encoding="utf-8").replace("$schema=", f"$schema={REPOSITORY}/")
-            (self.directory / path.name).write_text(text, encoding="utf-8")
-            file = StackFile.load(self.directory / path.name)
-            file.encryption_salt = salt
-            file.set(["cluster"], dict(cluster))
-            file.set(["registry", "push"], push)
-            file.set(["registry", "ca"], REGISTRY_CA)
-            if file.get(["kind"]) != "monitoring":  # pulls nothing from there
-                file.set(["registryCredentials"], credentials)
-                self._trust_signers(file)
-            if made_here := images.get(str(file.get(["kind"]))):
-                file.set(["platformImages"], dict(made_here))
-            if file.get(["registry", "inCluster"]) is not None:
-                file.set(["registry", "inCluster", "certificate"], certificate.certificate)
-                file.set(["registry", "inCluster", "key"], {"secure": crypter.encrypt(certificate.key)})
-            file.save()
+        for path in _committed():
+            self._add(path, here, salt, credentials)
+        self._certify(here.registry_names, crypter)
         self._git("init", "--quiet", "--initial-branch=main")
         self._git("config", "commit.gpgsign", "false")  # nobody is asked for a passphrase, whoever commits here
         self.commit("Begin with the committed stack files, and secrets of this machine's own")
 
-    def refresh(self, *, registry_names: list[str]) -> None:
-        """What may have changed since: where the program is, a certificate that ends within a month, signers' keys."""
+    def refresh(self, here: Here) -> None:
+        """What may have changed since: the checkout, a certificate that ends within a month, signers' keys."""
         self._write_project()
         (self.directory / REGISTRY_CA).write_text(self.authority().pem, encoding="ascii")
+        if self._certify(here.registry_names):
+            self.commit("Renew the registry's certificate")
+        self._add_new_stacks(here)
         for stack in self.stacks():
             file = self.stack(stack)
-            present = file.get(["registry", "inCluster", "certificate"])
-            if present is not None and not self.authority().vouches_for(present):
-                certificate = self.authority().issue(_REGISTRY, hosts=registry_names)
-                file.set(["registry", "inCluster", "certificate"], certificate.certificate)
-                sealed = {"secure": self.crypter().encrypt(certificate.key)}
-                file.set(["registry", "inCluster", "key"], sealed)
-                file.save()
-                self.commit("Renew the registry's certificate")
+            _follow_checkout(file, here)
             self._trust_signers(file)
             file.save()
-        self.commit("Trust the signatures made on this machine")
+        self.commit("Follow the checkout, and trust the signatures made on this machine")
+
+    def _add(self, committed: Path, here: Here, salt: str, credentials: Mapping[str, Any]) -> None:
+        """Make a committed stack file one of this machine."""
+        # Editors look for the schema beside the file; here it is in the checkout.
+        text = committed.read_text(encoding="utf-8").replace("$schema=", f"$schema={REPOSITORY}/")
+        (self.directory / committed.name).write_text(text, encoding="utf-8")
+        file = StackFile.load(self.directory / committed.name)
+        file.encryption_salt = salt
+        kind = file.get(["kind"])
+        if kind in _IN_A_CLUSTER:
+            file.set(["cluster"], dict(here.cluster))
+            file.set(["registry", "push"], here.push)
+            file.set(["registry", "ca"], REGISTRY_CA)
+        if kind in _USES_THE_REGISTRY:
+            file.set(["registryCredentials"], dict(credentials))
+        self._trust_signers(file)
+        _follow_checkout(file, here)
+        file.save()
+
+    def _add_new_stacks(self, here: Here) -> None:
+        """Those committed since the directory was made; one that was here and is gone was taken away by somebody."""
+        new = [path for path in _committed() if not self._git("log", "-1", "--format=%h", "--", path.name)]
+        if not new:
+            return
+        known = next(file for file in map(self.stack, self.stacks()) if file.get(["registryCredentials"]))
+        for path in new:
+            self._add(path, here, known.encryption_salt or "", known.get(["registryCredentials"]))
+        self.commit("Add stacks that are new in the checkout")
+
+    def _certify(self, names: list[str], crypter: Passphrase | None = None) -> bool:
+        """Give the registry a certificate unless it has a good one; says whether it did."""
+        certified = False
+        for file in map(self.stack, self.stacks()):
+            registry = file.get(["registry", "inCluster"])
+            if registry is None or self._is_good(registry.get("certificate")):
+                continue
+            certificate = self.authority().issue(_REGISTRY, hosts=names)
+            sealed = (crypter or self.crypter()).encrypt(certificate.key)
+            file.set(["registry", "inCluster", "certificate"], certificate.certificate)
+            file.set(["registry", "inCluster", "key"], {"secure": sealed})
+            file.save()
+            certified = True
+        return certified
+
+    def _is_good(self, certificate: str | None) -> bool:
+        return certificate is not None and self.authority().vouches_for(certificate)
 
     def commit(self, message: str) -> None:
         """Commit whatever changed in the directory."""
@@ -182,6 +214,26 @@ class Configuration:
 
     def _git(self, *args: str) -> str:
         return run(["git", "-C", str(self.directory), *args])
+
+
+def _committed() -> list[Path]:
+    return sorted(REPOSITORY.glob("Pulumi.*.yaml"))
+
+
+def _follow_checkout(file: StackFile, here: Here) -> None:
+    """Images made here, of this checkout's versions; and what the monitoring has come to know since.
+
+    Other keys that a stack lacks are left so: people take a gate away, and no part of the monitoring.
+    """
+    kind = str(file.get(["kind"]))
+    for name, image in here.images.get(kind, {}).items():
+        if str(file.get(["platformImages", name]) or _MADE_HERE).startswith(_MADE_HERE):
+            file.set(["platformImages", name], image)
+    committed = REPOSITORY / file.path.name
+    if kind == "monitoring" and committed.is_file():
+        for key, value in StackFile.load(committed).config.items():
+            if file.get([key]) is None:
+                file.set([key], value)
 
 
 def _credentials(crypter: Passphrase) -> dict[str, Any]:

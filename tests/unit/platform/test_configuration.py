@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import stat
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -15,7 +16,7 @@ from adapters.paths import REPOSITORY
 from adapters.stackfile import StackFile
 from components.settings import Settings
 from local.platform import configuration as module
-from local.platform.configuration import Configuration
+from local.platform.configuration import Configuration, Here
 
 CLUSTER = {"kubeconfig": "/somewhere/kubeconfig", "context": "slipway-x", "identifier": "slipway-x"}
 IMAGES = {
@@ -23,6 +24,7 @@ IMAGES = {
     "monitoring": {"prometheus": "slipway.local/prometheus:1", "loader": "slipway.local/loader:1"},
 }
 NAMES = ["127.0.0.1", "registry.example"]
+HERE = Here(cluster=CLUSTER, push="127.0.0.1:1234", registry_names=NAMES, images=IMAGES)
 SIGNERS = {"ci": ("builder",), "verifier": ("verifier",), "approver": ("approver",)}
 
 
@@ -34,7 +36,7 @@ def state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def _generated() -> Configuration:
     configuration = Configuration()
-    configuration.generate(cluster=CLUSTER, push="127.0.0.1:1234", registry_names=NAMES, images=IMAGES)
+    configuration.generate(HERE)
     return configuration
 
 
@@ -61,8 +63,9 @@ def test_every_committed_stack_becomes_one_of_the_local_cluster_with_the_rest_as
     for committed in REPOSITORY.glob("Pulumi.*.yaml"):
         name = committed.name[len("Pulumi.") : -len(".yaml")]
         here = configuration.stack(name)
-        assert here.get(["cluster"]) == CLUSTER
-        assert here.get(["registry", "push"]) == "127.0.0.1:1234"
+        if here.get(["kind"]) in ("shared", "environment", "monitoring"):
+            assert here.get(["cluster"]) == CLUSTER
+            assert here.get(["registry", "push"]) == "127.0.0.1:1234"
         assert here.get(["services"]) == StackFile.load(committed).get(["services"])
         Settings.from_file(here, complete=False)
         assert here.get(["platformImages"]) == IMAGES.get(here.get(["kind"]))
@@ -113,15 +116,63 @@ def test_an_interrupted_generation_leaves_no_directory_and_the_next_one_succeeds
 
 def test_a_refresh_changes_nothing_while_the_certificate_is_good(configuration: Configuration) -> None:
     before = {path: path.read_bytes() for path in configuration.directory.glob("Pulumi*")}
-    configuration.refresh(registry_names=NAMES)
+    configuration.refresh(HERE)
     assert {path: path.read_bytes() for path in configuration.directory.glob("Pulumi*")} == before
+
+
+def _forget(configuration: Configuration, stack: str) -> bytes:
+    """Make the directory one that never had a stack; gives what its file was."""
+    path = configuration.directory / f"Pulumi.{stack}.yaml"
+    content = path.read_bytes()
+    path.unlink()
+    shutil.rmtree(configuration.directory / ".git")
+    run(["git", "-C", str(configuration.directory), "init", "--quiet", "--initial-branch=main"])
+    configuration.commit("Begin")
+    return content
+
+
+@pytest.mark.parametrize("stack", ["monitoring", "stage"])
+def test_an_older_directory_gets_a_stack_that_is_new_in_the_checkout_as_a_fresh_one_would(
+    configuration: Configuration, stack: str
+) -> None:
+    wanted = _forget(configuration, stack)
+    configuration.refresh(HERE)
+    assert (configuration.directory / f"Pulumi.{stack}.yaml").read_bytes() == wanted
+    assert run(["git", "-C", str(configuration.directory), "status", "--porcelain"]) == ""
+
+
+def test_a_stack_that_somebody_took_away_does_not_come_back(configuration: Configuration) -> None:
+    (configuration.directory / "Pulumi.monitoring.yaml").unlink()
+    configuration.commit("No monitoring here")
+    configuration.refresh(HERE)
+    assert "monitoring" not in configuration.stacks()
+
+
+def test_an_older_directory_gets_the_images_and_the_monitorings_keys_of_the_checkout(
+    configuration: Configuration,
+) -> None:
+    shared, monitoring, prod = (configuration.stack(name) for name in ("shared", "monitoring", "prod"))
+    shared.set(["platformImages", "kubectl"], "registry.example/kubectl:1.36")
+    shared.save()
+    monitoring.delete(["alertmanager"])
+    monitoring.set(["prometheus", "scrapeSeconds"], 7)
+    monitoring.save()
+    prod.delete(["gates"])
+    prod.save()
+    newer = {"registry": "slipway.local/registry:2", "kubectl": "slipway.local/kubectl:2"}
+    configuration.refresh(replace(HERE, images=IMAGES | {"shared": newer}))
+    chosen = {"registry": "slipway.local/registry:2", "kubectl": "registry.example/kubectl:1.36"}
+    assert configuration.stack("shared").get(["platformImages"]) == chosen
+    assert configuration.stack("monitoring").get(["alertmanager", "replicas"]) == 1
+    assert configuration.stack("monitoring").get(["prometheus", "scrapeSeconds"]) == 7
+    assert configuration.stack("prod").get(["gates"]) is None
 
 
 def test_a_refresh_renews_a_certificate_that_is_not_of_the_authority(state: Path, configuration: Configuration) -> None:
     before = configuration.stack("shared").get(["registry", "inCluster", "certificate"])
     for file in ("registry-ca.key", "registry-ca.crt"):
         (state / "authority" / file).unlink()
-    configuration.refresh(registry_names=NAMES)
+    configuration.refresh(HERE)
     after = configuration.stack("shared").get(["registry", "inCluster", "certificate"])
     assert after != before
     assert configuration.authority().vouches_for(after)
@@ -170,12 +221,12 @@ def test_an_older_directory_gets_signers_once_and_keeps_what_it_says_of_them(con
     test = configuration.stack("test")
     test.delete(["signers"])
     test.save()
-    configuration.refresh(registry_names=NAMES)
+    configuration.refresh(HERE)
     assert set(configuration.stack("test").get(["signers"])) == set(SIGNERS)
     assert set(configuration.stack("prod").get(["signers"])) == {"alice", "ci", "verifier"}
     Settings.from_file(configuration.stack("prod"), complete=False)
     commits = run(["git", "-C", str(configuration.directory), "rev-list", "--count", "HEAD"])
-    configuration.refresh(registry_names=NAMES)
+    configuration.refresh(HERE)
     assert run(["git", "-C", str(configuration.directory), "rev-list", "--count", "HEAD"]) == commits
 
 
