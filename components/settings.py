@@ -20,6 +20,7 @@ from pydantic import BaseModel, Field, PrivateAttr, ValidationError, field_valid
 
 from adapters.errors import BadInput, Refused
 from adapters.stackfile import PROJECT, KeyPath, StackFile
+from components.baking import Automation, Bake, Baking
 from components.complaints import Locator, complaint, key_name, no_such_key, plain_secret
 from components.delivery_model import (
     MAY_DIFFER,
@@ -195,6 +196,22 @@ class EnvironmentSettings(ClusterSettings):
         default=None, description="For a time nothing new comes in. Default: it is not frozen."
     )
     scan: ScanRules = Field(default_factory=ScanRules, description="What a scan of an image lets pass.")
+    bake: Bake = Field(
+        default_factory=Bake, description="How long a release is watched after its promotion, and by what."
+    )
+    automation: Automation = Field(
+        default="off",
+        description="What alerts on a release that bakes may do by themselves. `off`: nothing; `observe`: what they "
+        "would have done is recorded; `on`: they roll it back.",
+    )
+    baking: Baking | None = Field(
+        default=None, description="The release that bakes now. Written by promotion. Default: none does."
+    )
+
+    @property
+    def controls(self) -> Mapping[str, Image]:
+        """What one replica of serves beside each service's release, by service."""
+        return self.baking.controls if self.baking else {}
 
     def stands_on(self) -> tuple[str, ...]:
         """The stacks that must be up before this one."""
@@ -256,6 +273,15 @@ class EnvironmentSettings(ClusterSettings):
                     where=locate(("images", service)),
                     allowed="`name:tag@sha256:…`; a bare tag only where slipway:environment.mayNameTags is true (test)",
                     fix="Promote a release: it writes the digest that was verified",
+                )
+        for service, control in self.controls.items():
+            if service not in self.services:
+                raise no_such_key(("baking", "controls", service), self.services, locate, what="service")
+            if hold := self.hold_on(str(control.digest)):
+                raise Refused(
+                    f"the control {control} is on hold in {self.stack}: {hold.reason} ({hold.author})",
+                    where=locate(("baking", "controls", service)),
+                    fix=f"Take the control away: `slipway settle {self.stack} --now`",
                 )
 
     @field_validator("signers")
