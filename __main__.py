@@ -15,7 +15,7 @@ from components.monitoring.namespace import MonitoringNamespace
 from components.monitoring.prometheus import Prometheus, PrometheusArgs
 from components.registry import RegistryAccess, create_registry
 from components.service import Service, ServiceArgs
-from components.settings import EnvironmentSettings, MonitoringSettings, Settings, SharedSettings
+from components.settings import EnvironmentSettings, GithubSettings, MonitoringSettings, Settings, SharedSettings
 
 
 def shared(settings: SharedSettings) -> None:
@@ -69,6 +69,19 @@ def monitoring(settings: MonitoringSettings) -> None:
     pulumi.export("addresses", {"prometheus": prometheus.address, "alertmanager": alertmanager.address})
 
 
+def github(settings: GithubSettings) -> None:
+    """The repository on GitHub. The provider takes an administrator's token from GITHUB_TOKEN; none is kept here."""
+    import pulumi_github  # noqa: PLC0415 - the other stacks have no need of it
+
+    from components.github import Repository, RepositoryArgs  # noqa: PLC0415 - as above
+
+    provider = pulumi_github.Provider("github", owner=settings.github.owner)
+    repository = Repository(
+        "github", RepositoryArgs.read(settings.github), opts=pulumi.ResourceOptions(providers=[provider])
+    )
+    pulumi.export("repository", repository.repository.full_name)
+
+
 match Settings.from_pulumi():
     case SharedSettings() as settings:
         shared(settings)
@@ -76,3 +89,5 @@ match Settings.from_pulumi():
         environment(settings)
     case MonitoringSettings() as settings:
         monitoring(settings)
+    case GithubSettings() as settings:
+        github(settings)

@@ -32,6 +32,7 @@ from components.delivery_model import (
     Signers,
     check_keys_differ,
 )
+from components.github_model import GithubModel
 from components.model import (
     Cluster,
     EnvironmentRules,
@@ -50,7 +51,7 @@ from components.secret import SEALED, Secret
 class Settings(Model):
     """What every stack says. `from_pulumi` and `from_mapping` give the class that belongs to the stack's kind."""
 
-    kind: str = Field(description="What the stack declares: `shared`, `environment` or `monitoring`.")
+    kind: str = Field(description="What the stack declares: `shared`, `environment`, `monitoring` or `github`.")
     _stack: str = PrivateAttr("")
     _directory: Path = PrivateAttr(Path())
 
@@ -83,8 +84,8 @@ class Settings(Model):
         settings = cls.from_mapping(
             file.config, stack=_stack_of(file.path), directory=directory, locate=locate, complete=complete
         )
-        if isinstance(settings, EnvironmentSettings):
-            settings.require_gates(map(_stack_of, directory.glob("Pulumi.*.yaml")), locate)
+        if isinstance(settings, EnvironmentSettings | GithubSettings):
+            settings.require_stacks(map(_stack_of, directory.glob("Pulumi.*.yaml")), locate)
         return settings
 
     @classmethod
@@ -240,7 +241,7 @@ class EnvironmentSettings(ClusterSettings):
                 f"all the same, and so does `slipway up {self.stack}` of what was there before",
             )
 
-    def require_gates(self, stacks: Iterable[str], locate: Locator | None = None) -> None:
+    def require_stacks(self, stacks: Iterable[str], locate: Locator | None = None) -> None:
         """Raises `BadInput` for a gate that asks about a stack that is not among `stacks`, or about this one."""
         others = sorted({*stacks} - {self.stack})
         for index, gate in enumerate(self.gates):
@@ -324,12 +325,34 @@ class MonitoringSettings(ClusterSettings):
         """Nothing is added later."""
 
 
-AnySettings = SharedSettings | EnvironmentSettings | MonitoringSettings
+class GithubSettings(Settings):
+    """A stack that is the repository on GitHub. Only the Pulumi CLI updates it, and only where it is named."""
+
+    kind: Literal["github"] = Field(description="What the stack declares; `github` is the repository and its rules.")
+    github: GithubModel = Field(description="The repository, what protects it, and what its workflows are told.")
+
+    def stands_on(self) -> tuple[str, ...]:
+        """The stacks that must be up before this one."""
+        return ()
+
+    def require_complete(self, locate: Locator | None = None) -> None:
+        """Nothing is added later."""
+
+    def require_stacks(self, stacks: Iterable[str], locate: Locator | None = None) -> None:
+        """Raises `BadInput` for a guarded environment that is no stack."""
+        known = sorted({*stacks} - {self.stack})
+        for name in self.github.environments:
+            if name not in known:
+                raise no_such_key(("github", "environments", name), known, locate or key_name, what="stack")
+
+
+AnySettings = SharedSettings | EnvironmentSettings | MonitoringSettings | GithubSettings
 
 KINDS: Mapping[str, type[AnySettings]] = {
     "shared": SharedSettings,
     "environment": EnvironmentSettings,
     "monitoring": MonitoringSettings,
+    "github": GithubSettings,
 }
 """The class for each value of `slipway:kind`."""
 

@@ -36,4 +36,8 @@ def agree(factory: Factory, what: str) -> None:
 
 
 def _described(stacks: Sequence[DeclaredStack]) -> str:
-    return ", ".join(f"{s.name} on cluster {s.cluster or 'unknown'}" for s in stacks)
+    return ", ".join(f"{s.name} on {_place(s)}" for s in stacks)
+
+
+def _place(stack: DeclaredStack) -> str:
+    return "GitHub" if stack.is_repository else f"cluster {stack.cluster or 'unknown'}"

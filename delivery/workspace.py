@@ -13,7 +13,7 @@ from pulumi.automation import LocalWorkspace, PulumiCommand
 from pulumi.automation import Stack as AutomationStack
 from pulumi.automation.errors import CommandError, StackNotFoundError
 
-from adapters.errors import BadInput
+from adapters.errors import BadInput, Refused
 from adapters.passphrase import Passphrase, find_passphrase
 from adapters.stackfile import StackFile
 from components.settings import AnySettings, EnvironmentSettings, Settings
@@ -38,7 +38,7 @@ class DeclaredStack:
 
     @property
     def kind(self) -> str:
-        """What the stack declares: shared, environment."""
+        """What the stack declares: shared, environment, monitoring, github."""
         return str(self.file.get(["kind"]) or "")
 
     @property
@@ -52,6 +52,20 @@ class DeclaredStack:
         cluster = self.file.get(["cluster"])
         named = cluster.get("identifier") or cluster.get("context") if isinstance(cluster, dict) else None
         return str(named or "")
+
+    @property
+    def is_repository(self) -> bool:
+        """Whether it is the repository on GitHub, which has nothing in any cluster."""
+        return self.kind == "github"
+
+    def check_engine(self, engine: str) -> None:
+        """Raises `Refused` for an engine that can do nothing for the stack."""
+        if self.is_repository and engine == LOCAL:
+            raise Refused(
+                f"the stack {self.name} is a repository on GitHub, and the local engine changes nothing but clusters",
+                where=str(self.file.path),
+                fix="Take the Pulumi CLI: docs/github.md says how",
+            )
 
     @property
     def is_guarded(self) -> bool:
@@ -100,7 +114,10 @@ class Workspace:
         return self.config_dir / f"Pulumi.{stack}.yaml"
 
     def select(self, names: Sequence[str]) -> list[DeclaredStack]:
-        """The stacks of these names, all for none, in the order of updates; raises `BadInput` for unknown ones."""
+        """The stacks of these names, in the order of updates; raises `BadInput` for unknown ones.
+
+        For none, all there are in clusters: the repository on GitHub wants an administrator's token, and to be named.
+        """
         for name in names:
             if name not in self.stacks:
                 raise BadInput(
@@ -108,7 +125,8 @@ class Workspace:
                     where=str(self.config_dir),
                     allowed=", ".join(self.stacks) or "none, since there is no stack file",
                 )
-        return [stack for stack in self.stacks.values() if not names or stack.name in names]
+        wanted = names or [name for name, stack in self.stacks.items() if not stack.is_repository]
+        return [stack for name, stack in self.stacks.items() if name in wanted]
 
     def settings(self, stack: str, *, complete: bool = True) -> AnySettings:
         """The stack's configuration, checked; reads the file anew, since others may have changed it meanwhile."""
@@ -145,8 +163,10 @@ class Workspace:
         return Marker(self.config_dir, stack)
 
     def engine_of(self, stack: str) -> str:
-        """The engine that keeps the stack; raises `Refused` if another one is wanted."""
-        return self.marker(stack).choose(self.wanted_engine, default_engine(team=self.is_team))
+        """The engine that keeps the stack; raises `Refused` if another one is wanted, or it can do nothing for it."""
+        engine = self.marker(stack).choose(self.wanted_engine, default_engine(team=self.is_team))
+        self.stacks[stack].check_engine(engine)
+        return engine
 
     def manage(self, stack: str, *, engine: str | None = None, create: bool = False) -> ManagedStack:
         """The stack in the hands of its engine, or of `engine`.
@@ -195,6 +215,7 @@ class Workspace:
 
     def render(self, stack: str, out: Path) -> None:
         """Write the stack's manifests below `out`: the local engine's work, also for stacks that were never made."""
+        self.stacks[stack].check_engine(LOCAL)
         arguments = ["render", "--stack", stack, "--out", str(out.absolute())]
         try:
             self._commands(LOCAL).run(arguments, str(self.config_dir), self.platform.env)

@@ -53,7 +53,7 @@ def status(factory: Factory) -> None:
         factory.console.facts(nothing, lambda: ["There is no local platform yet: `slipway up` makes it."])
         return
     with ThreadPoolExecutor() as executor:
-        stacks = list(executor.map(lambda stack: _stack(workspace, stack), workspace.stacks.values()))
+        stacks = list(executor.map(lambda stack: _stack(workspace, stack), workspace.select(())))
     facts = {
         "config_dir": str(workspace.config_dir),
         "engine": _common(stack["engine"] for stack in stacks),

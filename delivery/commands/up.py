@@ -11,6 +11,7 @@ from delivery import options
 from delivery.agreement import agree_to_update
 from delivery.change import Changer
 from delivery.console import table
+from delivery.engines import LOCAL
 from delivery.factory import Factory
 from delivery.frozen import check_brings_nothing_new, leave_frozen
 from delivery.releases import bootstrap
@@ -20,11 +21,12 @@ from delivery.workspace import DeclaredStack, Workspace
 
 _HELP = f"""Bring stacks to what their files declare.
 
-Without STACK: all of them, in the order in which they stand on each other. Without a configuration directory the local
-platform is meant: it is made and started first, and its links are printed. Each image of an environment must be in the
-registry before the environment is updated. On the local platform what a stack stands on has to be there, or be named
-with it. Updating prod, or an environment that is protected, asks first. A frozen environment is left as it is, unless
-it is named: then it is brought to what its file declared before (after a `git revert`, say), and refused anything new.
+Without STACK: all that are in clusters, in the order in which they stand on each other; the repository on GitHub has to
+be named. Without a configuration directory the local platform is meant: it is made and started first, and its links are
+printed. Each image of an environment must be in the registry before the environment is updated. On the local platform
+what a stack stands on has to be there, or be named with it. Updating prod, or an environment that is protected, asks
+first. A frozen environment is left as it is, unless it is named: then it is brought to what its file declared before
+(after a `git revert`, say), and refused anything new.
 
 \b
 Examples:
@@ -81,8 +83,11 @@ def _refuse_what_has_no_ground(workspace: Workspace, names: Sequence[str], *, is
     """Images of the local platform go into its own registry, so the stack with the registry has to be there first.
 
     A team's registry may be run elsewhere, with nothing in its `shared` stack; whether it answers is checked anyway.
+    Of GitHub the local platform has nothing.
     """
     chosen = workspace.select(names)
+    for stack in chosen:
+        stack.check_engine(LOCAL)
     there = {stack.name for stack in chosen}
     there |= {name for name in workspace.stacks if not is_new and workspace.marker(name).read() is not None}
     if needed := {name for stack in chosen for name in stack.stands_on} - there:

@@ -9,7 +9,7 @@ from adapters.paths import REPOSITORY
 from components import schema
 from components.settings import KINDS
 
-STACKS = ("shared", "monitoring", "test", "stage", "prod")
+STACKS = ("shared", "monitoring", "github", "test", "stage", "prod")
 
 
 def test_the_committed_schema_is_the_one_that_the_settings_make() -> None:

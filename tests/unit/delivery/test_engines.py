@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+import yaml
 from pulumi.automation import CommandResult
 from pulumi.automation.errors import create_command_error
 
@@ -124,3 +125,37 @@ def test_errors_of_the_pulumi_cli_become_ours(stderr: str, kind: type[Exception]
     assert type(error) is kind
     assert "stage" in str(error)
     assert "warning" not in str(error)
+
+
+def on_github(world: World) -> None:
+    config = {
+        "slipway:kind": "github",
+        "slipway:github": {"owner": "org", "repository": "slipway", "teams": {"platform": "maintain"}},
+    }
+    (world.directory / "Pulumi.github.yaml").write_text(yaml.dump({"config": config}, Dumper=yaml.CSafeDumper))
+
+
+@pytest.mark.parametrize("command", [["up"], ["preview"], ["drift"], ["down", "--yes"], ["render", "--out", "new"]])
+def test_the_repository_on_github_is_refused_by_name_where_there_is_no_pulumi_cli(
+    world: World, command: list[str]
+) -> None:
+    on_github(world)
+    world.run(command[0], "github", *command[1:]).explains(4, "the stack github", "local engine", "Take the Pulumi CLI")
+    assert world.engine.calls == []
+
+
+def test_the_repository_on_github_is_left_alone_unless_it_is_named(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    on_github(world)
+    monkeypatch.setattr("shutil.which", lambda program: f"/usr/bin/{program}")
+    assert world.run("up", "--yes").code == 0
+    assert "github" not in world.engines["pulumi"].asked("up")
+    assert world.run("up", "github").code == 0
+    assert world.engines["pulumi"].asked("up")[-1] == "github"
+    assert [stack["name"] for stack in world.run("status", "--json").json["stacks"]] == [
+        "shared",
+        "stage",
+        "test",
+        "prod",
+    ]

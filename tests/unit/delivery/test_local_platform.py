@@ -242,3 +242,11 @@ class TestCluster:
         assert clusters.ended == []
         assert world.run("cluster", "down", "--yes").code == 0
         assert clusters.ended == ["local"]
+
+
+def test_github_is_no_part_of_the_local_platform_and_nothing_is_made_for_it(world: World) -> None:
+    absent = FakePlatform(world.directory, exists=False)
+    del world.environ["SLIPWAY_CONFIG_DIR"]
+    world.seams["local_platform"] = lambda: absent
+    world.run("up", "github").explains(4, "the stack github is a repository on GitHub", "docs/github.md")
+    assert absent.events == []
