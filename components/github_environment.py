@@ -52,20 +52,15 @@ class GithubEnvironment(pulumi.ComponentResource):
         )
 
     def _create_policies(self) -> None:
-        for branch in self._shape.branches:
+        allowed = [("branch", pattern) for pattern in self._shape.branches]
+        allowed += [("tag", pattern) for pattern in self._shape.tags]
+        for kind, pattern in allowed:
             github.RepositoryEnvironmentDeploymentPolicy(
-                f"{self._name}-branch-{branch}",
+                f"{self._name}-{kind}-{pattern}",
                 repository=self._repository,
                 environment=self.environment.environment,
-                branch_pattern=branch,
-                opts=self._inside(),
-            )
-        for tag in self._shape.tags:
-            github.RepositoryEnvironmentDeploymentPolicy(
-                f"{self._name}-tag-{tag}",
-                repository=self._repository,
-                environment=self.environment.environment,
-                tag_pattern=tag,
+                branch_pattern=pattern if kind == "branch" else None,
+                tag_pattern=pattern if kind == "tag" else None,
                 opts=self._inside(),
             )
 

@@ -35,6 +35,8 @@ def required_checks(
     for name in names:
         path = folder / "workflows" / name
         document = _load(path)
+        if not isinstance(document.get("jobs"), dict):
+            raise BadInput("this is no workflow: it has no jobs", where=str(path))
         for trigger in triggers:
             _check_trigger(path, document.get("on"), trigger)
         for job, body in document["jobs"].items():
@@ -50,10 +52,10 @@ def required_checks(
 
 
 def foreign_actions(folder: Path) -> tuple[str, ...]:
-    """The repositories of the actions that any workflow uses, `owner/name`, but GitHub's own."""
+    """The repositories of the actions that workflows, or actions of ours, use: `owner/name`; without GitHub's own."""
     found = set()
-    for path in sorted((folder / "workflows").glob("*.y*ml")):
-        for used in _uses(_load(path)["jobs"]):
+    for path in [*(folder / "workflows").glob("*.y*ml"), *(folder / "actions").glob("*/action.y*ml")]:
+        for used in _uses(_load(path)):
             if (action := _ACTION.fullmatch(used)) and used.partition("/")[0] not in _OF_GITHUB:
                 found.add(action["repository"])
     return tuple(sorted(found))
@@ -91,8 +93,8 @@ def _load(path: Path) -> dict[str, Any]:
         ) from None
     except yaml.YAMLError as error:
         raise BadInput(f"the workflow is no valid YAML: {error}".replace("\n", " "), where=str(path)) from None
-    if not isinstance(document, dict) or not isinstance(document.get("jobs"), dict):
-        raise BadInput("this is no workflow: it has no jobs", where=str(path))
+    if not isinstance(document, dict):
+        raise BadInput("this is no workflow", where=str(path), allowed="a mapping")
     return document
 
 

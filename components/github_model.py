@@ -49,7 +49,7 @@ class EnvironmentModel(Model):
         default=0, ge=0, le=43200, description="How long a job waits before it goes in, in minutes; time to object."
     )
     branches: Annotated[tuple[Pattern, ...], Field(strict=False)] = Field(
-        default=("main",), description="Branches whose jobs may go in, as patterns: `main`, `dev/*`."
+        default=("main",), description="Branches whose jobs may go in, as patterns: `main`, `development/*`."
     )
     tags: Annotated[tuple[Pattern, ...], Field(strict=False)] = Field(
         default=(), description="Tags whose jobs may go in, as patterns: `v*`. Default: none."

@@ -147,7 +147,7 @@ def test_every_environment_stack_is_an_environment_of_github_and_only_test_takes
 ) -> None:
     assert {r.request.name for r in of(recorded, "RepositoryEnvironment")} == {"test", "stage", "prod"}
     assert {name: policies(recorded, name) for name in ("test", "stage")} == {
-        "test": ["main", "dev/*"],
+        "test": ["main", "development/**/*"],
         "stage": ["main"],
     }
 

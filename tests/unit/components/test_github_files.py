@@ -89,7 +89,10 @@ def test_what_is_no_workflow_is_refused(folder: Path, text: str) -> None:
 
 
 def test_foreign_actions_are_those_of_others_than_github_and_of_this_repository(folder: Path) -> None:
-    assert foreign_actions(folder) == ("astral-sh/setup-uv",)
+    setup = folder / "actions" / "setup"
+    setup.mkdir(parents=True)
+    (setup / "action.yml").write_text(f"runs: {{steps: [{{uses: pulumi/actions@{'8' * 40}}}]}}")
+    assert foreign_actions(folder) == ("astral-sh/setup-uv", "pulumi/actions")
 
 
 def test_an_owner_whom_github_would_not_ask_is_refused_with_the_line(folder: Path) -> None:
