@@ -4,16 +4,22 @@ from __future__ import annotations
 
 import pulumi
 
+from components import pods
 from components.cluster import create_provider
 from components.environment import Environment, EnvironmentArgs
 from components.images import Images
-from components.monitoring import rules
+from components.monitoring import coverage, rules
 from components.monitoring.access import MonitoringAccess
 from components.monitoring.alertmanager import Alertmanager, AlertmanagerArgs
-from components.monitoring.coverage import PRESENT
+from components.monitoring.certificates import CertificateProber, CertificateProberArgs
+from components.monitoring.names import AGENTS_NAMESPACE, NAMESPACE
 from components.monitoring.namespace import MonitoringNamespace
+from components.monitoring.node_exporter import NodeExporter
 from components.monitoring.prometheus import Prometheus, PrometheusArgs
-from components.registry import RegistryAccess, create_registry
+from components.monitoring.scraping import Targets
+from components.monitoring.sources import Source
+from components.registry import NAMESPACE as REGISTRY_NAMESPACE
+from components.registry import Registry, RegistryAccess, create_registry
 from components.service import Service, ServiceArgs
 from components.settings import EnvironmentSettings, GithubSettings, MonitoringSettings, Settings, SharedSettings
 
@@ -22,6 +28,8 @@ def shared(settings: SharedSettings) -> None:
     """The registry that environments share."""
     inside = pulumi.ResourceOptions(providers=[create_provider(settings)])
     registry = create_registry(settings, inside)
+    if isinstance(registry, Registry):
+        MonitoringAccess("monitoring-access", REGISTRY_NAMESPACE, ("pods",), registry, opts=inside)
     pulumi.export("registry", {"push": registry.access.push, "pull": registry.access.pull})
     pulumi.export("addresses", registry.addresses)
 
@@ -34,7 +42,7 @@ def environment(settings: EnvironmentSettings) -> None:
     place = Environment(
         settings.stack, EnvironmentArgs(settings.stack, settings.environment, names, access), opts=inside
     )
-    MonitoringAccess("monitoring-access", settings.stack, place, opts=inside)
+    MonitoringAccess("monitoring-access", settings.stack, ("pods", "configmaps"), place, opts=inside)
     images = Images(settings, access)
     running = {name: images.of(name) for name in names}
     services = {
@@ -50,18 +58,23 @@ def environment(settings: EnvironmentSettings) -> None:
 def monitoring(settings: MonitoringSettings) -> None:
     """What watches the environments."""
     inside = pulumi.ResourceOptions(providers=[create_provider(settings)])
-    place = MonitoringNamespace("monitoring", opts=inside)
-    images = settings.platform_images
+    # Protected, since what was measured and logged goes with it.
+    place = MonitoringNamespace(NAMESPACE, protect=True, opts=inside)
+    images, present = settings.platform_images, coverage.present(settings)
+    if Source.NODE in present:
+        agents = MonitoringNamespace(AGENTS_NAMESPACE, pods.PRIVILEGED, opts=inside)
+        NodeExporter("node-exporter", images.node_exporter, agents, opts=inside)
+    if Source.CERTIFICATES in present:
+        CertificateProber("certificates", CertificateProberArgs(images.prober, place), opts=inside)
     alertmanager = Alertmanager("alertmanager", AlertmanagerArgs(settings.alertmanager, images, place), opts=inside)
     prometheus = Prometheus(
         "prometheus",
         PrometheusArgs(
             shape=settings.prometheus,
             images=images,
-            environments=settings.environments,
+            targets=Targets(settings.environments, alertmanager.targets, settings.certificates, present),
             cluster=settings.cluster.identifier,
-            rules=rules.load(PRESENT),
-            alertmanagers=alertmanager.targets,
+            rules=rules.load(present),
             place=place,
         ),
         opts=inside,

@@ -14,6 +14,7 @@ TRACK = "slipway.dev/track"
 and neither is the other's Deployment's."""
 CONFIG_HASH = "slipway.dev/config-hash"
 API_TOKEN = "slipway.dev/needs-api-token"  # noqa: S105 - the name of an annotation
+HOST_NETWORK = "slipway.dev/needs-host-network"
 SKIP_AWAIT = "pulumi.com/skipAwait"
 
 

@@ -21,6 +21,9 @@ RESTRICTED = {
 """Labels of a namespace in which only restricted pods start. The version is pinned, so that a cluster's upgrade does
 not change what is allowed; an older cluster takes its newest."""
 
+PRIVILEGED = {"pod-security.kubernetes.io/enforce": "privileged"}
+"""Labels of a namespace for what must see a node; what pods there may do is held by `policies` alone."""
+
 
 def pod_security() -> k8s.core.v1.PodSecurityContextArgs:
     """For a pod: one user without rights, to whom its volumes belong."""

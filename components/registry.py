@@ -20,12 +20,14 @@ import pulumi_kubernetes as k8s
 from components import labels, pods
 from components.collection import GarbageCollection, GarbageCollectionArgs
 from components.model import Credentials, InClusterRegistry
+from components.monitoring.names import NAMESPACE as MONITORING_NAMESPACE
 from components.settings import ClusterSettings, SharedSettings
 from components.storage import CLAIM, CONFIG_FILE, CONFIG_PATH, PORT, STORAGE_PATH, together, volume, volume_mount
 
 NAMESPACE = "slipway-registry"
 WRITER, READER = "registry", "registry-read"
-_APPLICATION = "registry"
+METRICS_PORT_NAME = "metrics"
+_APPLICATION, _METRICS_PORT = "registry", 5001
 _BCRYPT_COST = 5
 """What `htpasswd -B` takes by default. Distribution hashes at every request, and at 10 each takes 80 ms of a core."""
 _BCRYPT_ALPHABET = bytes.maketrans(
@@ -104,6 +106,7 @@ class Registry(pulumi.ComponentResource):
     configs: dict[str, k8s.core.v1.ConfigMap]
     deployments: dict[str, k8s.apps.v1.Deployment]
     services: dict[str, k8s.core.v1.Service]
+    network_policy: k8s.networking.v1.NetworkPolicy
     collection: GarbageCollection
 
     def __init__(self, name: str, args: RegistryArgs, opts: pulumi.ResourceOptions | None = None) -> None:
@@ -119,6 +122,7 @@ class Registry(pulumi.ComponentResource):
         self.configs = {instance: self._create_config(instance) for instance in users}
         self.deployments = {instance: self._create_deployment(instance) for instance in users}
         self.services = {instance: self._create_service(instance) for instance in users}
+        self.network_policy = self._create_network_policy()
         self.collection = self._create_collection()
         self.register_outputs({"push": args.access.push, "pull": args.access.pull, "addresses": self.addresses})
 
@@ -230,6 +234,27 @@ class Registry(pulumi.ComponentResource):
             opts=self._inside(),
         )
 
+    def _create_network_policy(self) -> k8s.networking.v1.NetworkPolicy:
+        """Beside its metrics, the registry shows everybody who reaches that port how it runs (pprof, expvar)."""
+        watcher = k8s.networking.v1.NetworkPolicyPeerArgs(
+            namespace_selector=k8s.meta.v1.LabelSelectorArgs(
+                match_labels={"kubernetes.io/metadata.name": MONITORING_NAMESPACE}
+            )
+        )
+        return k8s.networking.v1.NetworkPolicy(
+            _APPLICATION,
+            metadata=self._metadata(_APPLICATION, "network-policy"),
+            spec=k8s.networking.v1.NetworkPolicySpecArgs(
+                pod_selector=k8s.meta.v1.LabelSelectorArgs(match_labels={labels.NAME: _APPLICATION}),
+                policy_types=["Ingress"],
+                ingress=[
+                    k8s.networking.v1.NetworkPolicyIngressRuleArgs(ports=[_port("https")]),
+                    k8s.networking.v1.NetworkPolicyIngressRuleArgs(ports=[_port(METRICS_PORT_NAME)], from_=[watcher]),
+                ],
+            ),
+            opts=self._inside(),
+        )
+
     def _create_collection(self) -> GarbageCollection:
         return GarbageCollection(
             "registry-collection",
@@ -269,7 +294,12 @@ class Registry(pulumi.ComponentResource):
                         image=self._args.registry_image,
                         image_pull_policy="IfNotPresent",
                         args=["serve", f"{CONFIG_PATH}/{CONFIG_FILE}"],
-                        ports=[k8s.core.v1.ContainerPortArgs(name="https", container_port=PORT, protocol="TCP")],
+                        ports=[
+                            k8s.core.v1.ContainerPortArgs(name="https", container_port=PORT, protocol="TCP"),
+                            k8s.core.v1.ContainerPortArgs(
+                                name=METRICS_PORT_NAME, container_port=_METRICS_PORT, protocol="TCP"
+                            ),
+                        ],
                         env=[
                             k8s.core.v1.EnvVarArgs(
                                 name="REGISTRY_HTTP_SECRET",
@@ -328,6 +358,7 @@ class Registry(pulumi.ComponentResource):
                 "addr": f":{PORT}",
                 "tls": {"certificate": f"{_TLS_PATH}/tls.crt", "key": f"{_TLS_PATH}/tls.key", "minimumtls": "tls1.2"},
                 "headers": {"X-Content-Type-Options": ["nosniff"]},
+                "debug": {"addr": f":{_METRICS_PORT}", "prometheus": {"enabled": True}},
             },
             "auth": {"htpasswd": {"realm": "slipway", "path": f"{_AUTH_PATH}/htpasswd"}},
             "health": {"storagedriver": {"enabled": True, "interval": "10s", "threshold": 3}},
@@ -406,6 +437,10 @@ def _probe(*, period: int, failures: int) -> k8s.core.v1.ProbeArgs:
         timeout_seconds=3,
         failure_threshold=failures,
     )
+
+
+def _port(name: str) -> k8s.networking.v1.NetworkPolicyPortArgs:
+    return k8s.networking.v1.NetworkPolicyPortArgs(port=name, protocol="TCP")
 
 
 def _upload_purging(*, enabled: bool) -> dict[str, object]:

@@ -44,7 +44,7 @@ from components.model import (
     RegistryCredentials,
     Service,
 )
-from components.monitoring.model import AlertmanagerModel, MonitoringImages, PrometheusModel
+from components.monitoring.model import Address, AlertmanagerModel, LeftOut, MonitoringImages, PrometheusModel
 from components.secret import SEALED, Secret
 
 
@@ -306,6 +306,16 @@ class MonitoringSettings(ClusterSettings):
     )
     environments: Annotated[tuple[Name, ...], Field(strict=False, min_length=1)] = Field(
         description="The environments that are watched, by the names of their stacks."
+    )
+    certificates: Annotated[tuple[Address, ...], Field(strict=False)] = Field(
+        default=(),
+        description="What is reached by TLS and asked for its certificates, as the cluster's pods reach it: "
+        "`host:port`. Default: none is watched.",
+    )
+    leave_out: Annotated[tuple[LeftOut, ...], Field(strict=False)] = Field(
+        default=(),
+        description="What is not watched: `node` where node-exporter may not run on nodes, `registry` where it is run "
+        "elsewhere. `slipway status` names the alerts that are left out with it.",
     )
     platform_images: MonitoringImages = Field(
         default_factory=MonitoringImages, description="Images of the monitoring. Default: public ones."

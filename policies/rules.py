@@ -22,6 +22,10 @@ SERVICE_LABEL = "slipway.dev/environment"
 """On the pods of a delivered service: the environment it runs in."""
 TOKEN_REASON = "slipway.dev/needs-api-token"  # noqa: S105 - the name of an annotation
 """On pods that talk to the API server: the reason why, without which no token may be mounted."""
+NETWORK_REASON = "slipway.dev/needs-host-network"
+"""On pods of `AGENTS` that share the node's network: the reason why."""
+AGENTS = "monitoring-agents"
+"""The one namespace whose pods may read their node's files, and see its network."""
 LABELS = ("app.kubernetes.io/name", "app.kubernetes.io/part-of", "app.kubernetes.io/managed-by")
 
 _POD_TEMPLATES: Mapping[str, tuple[str, ...]] = {
@@ -79,14 +83,17 @@ def selects_without_version(manifest: Manifest) -> Iterator[str]:
 
 
 def runs_unprivileged(manifest: Manifest) -> Iterator[str]:
-    """Pod Security `restricted`, for the pod and each of its containers."""
+    """Pod Security `restricted`, for the pod and each of its containers; agents may see their node, not change it."""
     for pod in _pods(manifest):
         spec = pod.get("spec") or {}
+        is_agent = _at(manifest, "metadata", "namespace") == AGENTS
+        reason = _at(pod, "metadata", "annotations", NETWORK_REASON)
         for field in ("hostNetwork", "hostPID", "hostIPC"):
-            if spec.get(field) is True:
+            if spec.get(field) is True and not (field == "hostNetwork" and is_agent and reason):
                 yield f"{field} is on: pods keep out of the node's own namespaces"
         for volume in _items(spec, "volumes"):
-            if foreign := sorted(set(volume) - _VOLUMES - {"name"}):
+            foreign = sorted(set(volume) - _VOLUMES - {"name"})
+            if foreign and not (is_agent and foreign == ["hostPath"] and _is_only_read(spec, volume)):
                 yield f"the volume {volume.get('name')} is a {foreign[0]}: only storage made for pods is mounted"
         for container in _containers(spec):
             yield from _unprivileged(container, spec.get("securityContext") or {})
@@ -182,6 +189,11 @@ RULES: tuple[Rule, ...] = (
     mounts_no_token,
     updates_without_loss,
 )
+
+
+def _is_only_read(spec: Manifest, volume: Manifest) -> bool:
+    mounts = [m for container in _containers(spec) for m in _items(container, "volumeMounts")]
+    return all(mount.get("readOnly") is True for mount in mounts if mount.get("name") == volume.get("name"))
 
 
 def _pods(manifest: Manifest) -> Iterator[Manifest]:

@@ -1,4 +1,4 @@
-"""What the monitoring watches, and what it does not: by the sources of metrics that it has."""
+"""What a monitoring stack watches, and what it does not: by the sources of metrics that it has."""
 
 from __future__ import annotations
 
@@ -6,14 +6,18 @@ from collections.abc import Mapping
 
 from components.monitoring import rules
 from components.monitoring.sources import Source
-
-PRESENT = rules.BASIC | {Source.ALERTMANAGER}
-"""The sources that the stack `monitoring` scrapes."""
+from components.settings import MonitoringSettings
 
 
-def unwatched() -> Mapping[str, list[str]]:
+def present(settings: MonitoringSettings) -> frozenset[Source]:
+    """The sources that the stack scrapes: all that it can bring, but what its settings leave out."""
+    brought = {Source.NODE, Source.REGISTRY} | ({Source.CERTIFICATES} if settings.certificates else set())
+    return rules.BASIC | {Source.ALERTMANAGER} | {source for source in brought if source not in settings.leave_out}
+
+
+def unwatched(settings: MonitoringSettings) -> Mapping[str, list[str]]:
     """The alerts that are left out, by what they lack."""
     found: dict[str, list[str]] = {}
-    for alert, lack in rules.unwatched(PRESENT).items():
+    for alert, lack in rules.unwatched(present(settings)).items():
         found.setdefault(lack, []).append(alert)
     return found

@@ -11,6 +11,12 @@ from components.secret import Secret
 
 _BYTES = {"": 1, "K": 10**3, "KI": 2**10, "M": 10**6, "MI": 2**20, "G": 10**9, "GI": 2**30, "T": 10**12, "TI": 2**40}
 
+Address = Annotated[str, Field(pattern=r"^[^\s:/]+:[0-9]+$")]
+"""`host:port`."""
+
+LeftOut = Literal["node", "registry"]
+"""What a monitoring stack need not bring, by the name of its source of metrics."""
+
 Replicas = Annotated[int, Field(ge=1, le=5)]
 
 
@@ -19,6 +25,11 @@ class MonitoringImages(Model):
 
     prometheus: str = Field(default="docker.io/prom/prometheus:v3.16.0", description="Prometheus, version 3.")
     alertmanager: str = Field(default="docker.io/prom/alertmanager:v0.34.2", description="Alertmanager.")
+    node_exporter: str = Field(default="docker.io/prom/node-exporter:v1.12.1", description="node-exporter.")
+    prober: str = Field(
+        default="docker.io/prom/blackbox-exporter:v0.27.0",
+        description="Blackbox exporter, which asks for certificates.",
+    )
     loader: str = Field(
         default="quay.io/kiwigrid/k8s-sidecar:1.30.3",
         description="Copies labelled ConfigMaps of the environments into a folder of Prometheus.",

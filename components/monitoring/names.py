@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 NAMESPACE = "monitoring"
+AGENTS_NAMESPACE = "monitoring-agents"
+"""Of what runs on every node and reads the node's own files."""
 PROMETHEUS = "prometheus"
 """Its service account, which environments let see their pods and rules, and its Service."""
 
 ALERTMANAGER = "alertmanager"
+PROBER = "blackbox-exporter"
 
 COMPONENT = "monitoring"
 """The `app.kubernetes.io/component` of what people reach: the local platform prints a link for each."""

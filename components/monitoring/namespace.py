@@ -1,26 +1,34 @@
-"""The namespace in which the monitoring runs, without any rights over the nodes."""
+"""The namespaces in which the monitoring runs: one without any rights over the nodes, one of what must see them."""
 
 from __future__ import annotations
+
+from collections.abc import Mapping
 
 import pulumi
 import pulumi_kubernetes as k8s
 
 from components import labels, pods
-from components.monitoring.names import NAMESPACE
 
 
 class MonitoringNamespace(pulumi.ComponentResource):
-    """Protected, since what was measured and logged goes with it."""
+    """`name` is the namespace's; `security` are its labels that say which pods start in it."""
 
     namespace: k8s.core.v1.Namespace
+    name: str
 
-    def __init__(self, name: str, opts: pulumi.ResourceOptions | None = None) -> None:
+    def __init__(
+        self,
+        name: str,
+        security: Mapping[str, str] = pods.RESTRICTED,
+        *,
+        protect: bool = False,
+        opts: pulumi.ResourceOptions | None = None,
+    ) -> None:
         super().__init__("slipway:index:MonitoringNamespace", name, None, opts)
+        self.name = name
         self.namespace = k8s.core.v1.Namespace(
-            NAMESPACE,
-            metadata=k8s.meta.v1.ObjectMetaArgs(
-                name=NAMESPACE, labels=labels.standard(NAMESPACE, "namespace") | pods.RESTRICTED
-            ),
-            opts=pulumi.ResourceOptions(parent=self, protect=True),
+            name,
+            metadata=k8s.meta.v1.ObjectMetaArgs(name=name, labels=labels.standard(name, "namespace") | dict(security)),
+            opts=pulumi.ResourceOptions(parent=self, protect=protect),
         )
-        self.register_outputs({"namespace": NAMESPACE})
+        self.register_outputs({"namespace": name})

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import pulumi
 import pulumi_kubernetes as k8s
 
-from components import labels
-from components.monitoring.names import COMPONENT, NAMESPACE
+from components import labels, pods
+from components.monitoring.names import COMPONENT
 from components.monitoring.namespace import MonitoringNamespace
 
 
@@ -33,11 +33,13 @@ class Part(pulumi.ComponentResource):
             name, metadata=self._metadata(name, component), data=dict(files), opts=self._inside()
         )
 
-    def _create_service(self, port: int, *, session_affinity: str | None = None) -> k8s.core.v1.Service:
+    def _create_service(
+        self, port: int, component: str = COMPONENT, *, session_affinity: str | None = None
+    ) -> k8s.core.v1.Service:
         """Where it is reached by its name; its container's port is called `http`."""
         return k8s.core.v1.Service(
             self._application,
-            metadata=self._metadata(),
+            metadata=self._metadata(component=component),
             spec=k8s.core.v1.ServiceSpecArgs(
                 type="ClusterIP",
                 selector=self._selector(),
@@ -47,8 +49,38 @@ class Part(pulumi.ComponentResource):
             opts=self._inside(),
         )
 
+    def _template(
+        self,
+        containers: Sequence[k8s.core.v1.ContainerArgs],
+        volumes: Sequence[k8s.core.v1.VolumeArgs],
+        *,
+        grace_seconds: int,
+        annotations: Mapping[str, str],
+        account: str | None = None,
+    ) -> k8s.core.v1.PodTemplateSpecArgs:
+        """The pod of an instance; only with `account` it gets a token for the API server."""
+        spread = k8s.core.v1.TopologySpreadConstraintArgs(
+            topology_key="kubernetes.io/hostname",
+            max_skew=1,
+            when_unsatisfiable="ScheduleAnyway",
+            label_selector=k8s.meta.v1.LabelSelectorArgs(match_labels=self._selector()),
+        )
+        return k8s.core.v1.PodTemplateSpecArgs(
+            metadata=k8s.meta.v1.ObjectMetaArgs(labels=self._labels(), annotations=dict(annotations)),
+            spec=k8s.core.v1.PodSpecArgs(
+                service_account_name=account,
+                automount_service_account_token=account is not None,
+                enable_service_links=False,
+                security_context=pods.pod_security(),
+                termination_grace_period_seconds=grace_seconds,
+                topology_spread_constraints=[spread],
+                containers=list(containers),
+                volumes=list(volumes),
+            ),
+        )
+
     def _address(self, port: int) -> str:
-        return f"http://{self._application}.{NAMESPACE}:{port}"
+        return f"http://{self._application}.{self._place.name}:{port}"
 
     def _labels(self, component: str = COMPONENT) -> dict[str, str]:
         return labels.standard(self._application, component)
@@ -58,7 +90,7 @@ class Part(pulumi.ComponentResource):
 
     def _metadata(self, name: str = "", component: str = COMPONENT) -> k8s.meta.v1.ObjectMetaArgs:
         return k8s.meta.v1.ObjectMetaArgs(
-            name=name or self._application, namespace=NAMESPACE, labels=self._labels(component)
+            name=name or self._application, namespace=self._place.name, labels=self._labels(component)
         )
 
     def _inside(self, *needs: pulumi.Resource) -> pulumi.ResourceOptions:

@@ -8,7 +8,7 @@ with the release, and a second container copies them.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import pulumi
@@ -19,7 +19,7 @@ from components import labels, pods
 from components.monitoring.model import MonitoringImages, PrometheusModel
 from components.monitoring.names import NAMESPACE, PROMETHEUS, RULES_LABEL
 from components.monitoring.namespace import MonitoringNamespace
-from components.monitoring.scraping import scrape_configs
+from components.monitoring.scraping import Targets, scrape_configs
 from components.monitoring.stateful import DATA, Stateful
 from components.storage import volume, volume_mount
 
@@ -35,17 +35,16 @@ _RBAC = "rbac.authorization.k8s.io"
 
 @dataclass(frozen=True)
 class PrometheusArgs:
-    """`environments` are the namespaces whose services are scraped, `cluster` is its identifier.
+    """`cluster` is its identifier, `rules` are the platform's own rule files, by name.
 
-    `rules` are the platform's own rule files, by name; alerts go to each of `alertmanagers`.
+    Alerts go to each Alertmanager of `targets`.
     """
 
     shape: PrometheusModel
     images: MonitoringImages
-    environments: tuple[str, ...]
+    targets: Targets
     cluster: str
     rules: Mapping[str, str]
-    alertmanagers: Sequence[str]
     place: MonitoringNamespace
 
 
@@ -152,7 +151,7 @@ class Prometheus(Stateful):
         variables = {
             "LABEL": RULES_LABEL,
             "LABEL_VALUE": "true",
-            "NAMESPACE": ",".join(self._args.environments),
+            "NAMESPACE": ",".join(self._args.targets.environments),
             "RESOURCE": "configmap",
             "FOLDER": _ENVIRONMENTS_PATH,
             "UNIQUE_FILENAMES": "true",
@@ -169,12 +168,10 @@ class Prometheus(Stateful):
 
     def _configuration(self) -> str:
         args = self._args
-        return configuration(args.shape, args.environments, args.alertmanagers, args.cluster)
+        return configuration(args.shape, args.targets, args.cluster)
 
 
-def configuration(
-    shape: PrometheusModel, environments: Sequence[str], alertmanagers: Sequence[str], cluster: str
-) -> str:
+def configuration(shape: PrometheusModel, targets: Targets, cluster: str) -> str:
     """The file by which Prometheus runs."""
     return yaml.safe_dump(
         {
@@ -187,9 +184,9 @@ def configuration(
             "alerting": {
                 # Alerts of two instances are the same alert.
                 "alert_relabel_configs": [{"action": "labeldrop", "regex": "replica"}],
-                "alertmanagers": [{"static_configs": [{"targets": list(alertmanagers)}]}],
+                "alertmanagers": [{"static_configs": [{"targets": list(targets.alertmanagers)}]}],
             },
-            "scrape_configs": scrape_configs(environments, alertmanagers, verify_kubelets=shape.verify_kubelets),
+            "scrape_configs": scrape_configs(targets, verify_kubelets=shape.verify_kubelets),
         },
         sort_keys=False,
         width=120,

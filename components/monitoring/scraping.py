@@ -8,9 +8,13 @@ only repeat them, so they are dropped.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
-from components import labels
+from components import labels, registry
+from components.monitoring import certificates, node_exporter
+from components.monitoring.names import NAMESPACE, PROBER
+from components.monitoring.sources import Source
 
 _CREDENTIALS = "/var/run/secrets/kubernetes.io/serviceaccount"
 _KUBELET_PATHS = {"kubelet": "/metrics", "cadvisor": "/metrics/cadvisor", "probes": "/metrics/probes"}
@@ -26,15 +30,36 @@ _UNREAD = (
 Config = dict[str, Any]
 
 
-def scrape_configs(environments: Sequence[str], alertmanagers: Sequence[str], *, verify_kubelets: bool) -> list[Config]:
+@dataclass(frozen=True)
+class Targets:
+    """What there is to scrape.
+
+    `environments` are namespaces, `alertmanagers` the instances and `certificates` what has some, all `host:port`;
+    `present` are the sources that are scraped, beside those that are always there.
+    """
+
+    environments: Sequence[str]
+    alertmanagers: Sequence[str]
+    certificates: Sequence[str]
+    present: frozenset[Source]
+
+
+def scrape_configs(targets: Targets, *, verify_kubelets: bool) -> list[Config]:
     """The `scrape_configs` of Prometheus' configuration."""
+    brought = {
+        Source.NODE: _node(),
+        Source.REGISTRY: _registry(),
+        Source.CERTIFICATES: _certificates(targets.certificates),
+    }
+    kubelets = _KUBELET_PATHS.items()
     return [
-        _services(environments),
-        *(_kubelet(job, path, environments, verify=verify_kubelets) for job, path in _KUBELET_PATHS.items()),
+        _services(targets.environments),
+        *(_kubelet(job, path, targets.environments, verify=verify_kubelets) for job, path in kubelets),
         _apiserver(),
         {"job_name": "coredns", "static_configs": [{"targets": ["kube-dns.kube-system.svc:9153"]}]},
         {"job_name": "prometheus", "static_configs": [{"targets": ["localhost:9090"]}]},
-        {"job_name": "alertmanager", "static_configs": [{"targets": list(alertmanagers)}]},
+        {"job_name": "alertmanager", "static_configs": [{"targets": list(targets.alertmanagers)}]},
+        *(config for source, config in brought.items() if source in targets.present),
     ]
 
 
@@ -96,6 +121,51 @@ def _apiserver() -> Config:
         **_authenticated(verify=True),
         "static_configs": [{"targets": ["kubernetes.default.svc:443"]}],
         "metric_relabel_configs": [_drop_unread()],
+    }
+
+
+def _node() -> Config:
+    """node-exporter, which listens at the address where the node's kubelet does."""
+    return {
+        "job_name": "node",
+        "kubernetes_sd_configs": [{"role": "node"}],
+        "relabel_configs": [
+            {
+                "source_labels": ["__address__"],
+                "regex": "(.+):[0-9]+",
+                "target_label": "__address__",
+                "replacement": f"$1:{node_exporter.PORT}",
+            },
+            {"source_labels": ["__meta_kubernetes_node_name"], "target_label": "node"},
+        ],
+    }
+
+
+def _registry() -> Config:
+    """Its pods that are there: the one that writes is taken away while garbage is collected."""
+    return {
+        "job_name": "registry",
+        "kubernetes_sd_configs": [{"role": "pod", "namespaces": {"names": [registry.NAMESPACE]}}],
+        "relabel_configs": [
+            _keep("__meta_kubernetes_pod_container_port_name", registry.METRICS_PORT_NAME),
+            _keep("__meta_kubernetes_pod_phase", "Pending|Running"),
+            {"source_labels": ["__meta_kubernetes_pod_name"], "target_label": "pod"},
+        ],
+    }
+
+
+def _certificates(addresses: Sequence[str]) -> Config:
+    """The prober is asked about each of them; `instance` is whom it asks."""
+    return {
+        "job_name": "certificates",
+        "metrics_path": "/probe",
+        "params": {"module": [certificates.MODULE]},
+        "static_configs": [{"targets": list(addresses)}],
+        "relabel_configs": [
+            {"source_labels": ["__address__"], "target_label": "__param_target"},
+            {"source_labels": ["__param_target"], "target_label": "instance"},
+            {"target_label": "__address__", "replacement": f"{PROBER}.{NAMESPACE}:{certificates.PORT}"},
+        ],
     }
 
 

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Protocol
 
 import pulumi
 import pulumi_kubernetes as k8s
 
-from components import pods
 from components.model import Resources
 from components.monitoring.part import Part
 
@@ -90,34 +89,4 @@ class Stateful(Part):
                 max_unavailable=1, selector=k8s.meta.v1.LabelSelectorArgs(match_labels=self._selector())
             ),
             opts=self._inside(),
-        )
-
-    def _template(
-        self,
-        containers: Sequence[k8s.core.v1.ContainerArgs],
-        volumes: Sequence[k8s.core.v1.VolumeArgs],
-        *,
-        grace_seconds: int,
-        annotations: Mapping[str, str],
-        account: str | None = None,
-    ) -> k8s.core.v1.PodTemplateSpecArgs:
-        """The pod of an instance; only with `account` it gets a token for the API server."""
-        spread = k8s.core.v1.TopologySpreadConstraintArgs(
-            topology_key="kubernetes.io/hostname",
-            max_skew=1,
-            when_unsatisfiable="ScheduleAnyway",
-            label_selector=k8s.meta.v1.LabelSelectorArgs(match_labels=self._selector()),
-        )
-        return k8s.core.v1.PodTemplateSpecArgs(
-            metadata=k8s.meta.v1.ObjectMetaArgs(labels=self._labels(), annotations=dict(annotations)),
-            spec=k8s.core.v1.PodSpecArgs(
-                service_account_name=account,
-                automount_service_account_token=account is not None,
-                enable_service_links=False,
-                security_context=pods.pod_security(),
-                termination_grace_period_seconds=grace_seconds,
-                topology_spread_constraints=[spread],
-                containers=list(containers),
-                volumes=list(volumes),
-            ),
         )

@@ -12,6 +12,7 @@ import click
 from adapters.errors import BadInput, SlipwayError
 from adapters.registry import parse_reference
 from components.monitoring import coverage
+from components.settings import MonitoringSettings
 from delivery import options
 from delivery.console import table
 from delivery.factory import Factory
@@ -60,7 +61,7 @@ def status(factory: Factory) -> None:
         "cluster": _common(stack["cluster"] for stack in stacks),
         "links": [{"name": name, "url": url} for name, url in workspace.platform.links().items()],
         "stacks": stacks,
-        "unwatched": coverage.unwatched() if any(stack["kind"] == "monitoring" for stack in stacks) else {},
+        "unwatched": {lack: alerts for stack in stacks for lack, alerts in stack.pop("unwatched").items()},
     }
     factory.console.facts(facts, lambda: _lines(facts))
 
@@ -77,11 +78,15 @@ def _stack(workspace: Workspace, stack: DeclaredStack) -> dict[str, Any]:
         "freeze": None,
         "holds": [],
         "problem": None,
+        "unwatched": {},
     }
     try:
         facts["images"] = _images(stack)
         facts["interrupted"] = interrupted(workspace.config_dir, stack.name)
         facts |= _words(workspace, stack)
+        if stack.kind == "monitoring":
+            settings = workspace.settings(stack.name, complete=False)
+            facts["unwatched"] = coverage.unwatched(settings) if isinstance(settings, MonitoringSettings) else {}
         facts["engine"] = workspace.engine_of(stack.name)
         for update in workspace.manage(stack.name).history(1):
             shown = update.to_json()

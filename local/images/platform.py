@@ -135,6 +135,32 @@ _MONITORING = {
             "User": _NONROOT,
         },
     ),
+    "nodeExporter": _Program(
+        module="node-exporter",
+        package="github.com/prometheus/node_exporter",
+        path="bin/node_exporter",
+        versioned_by="github.com/prometheus/node_exporter",
+        version_variable="github.com/prometheus/common/version.Version",
+        version_prefix="",
+        config={
+            "Entrypoint": ["/bin/node_exporter"],
+            "Env": ["PATH=/bin"],
+            "ExposedPorts": {"9100/tcp": {}},
+            "User": _NONROOT,
+        },
+    ),
+    "prober": _Program(
+        module="certificate-prober",
+        package="slipway.local/certificate-prober",
+        path="bin/certificate-prober",
+        version="1.0.0",
+        config={
+            "Entrypoint": ["/bin/certificate-prober"],
+            "Env": ["PATH=/bin"],
+            "ExposedPorts": {"9115/tcp": {}},
+            "User": _NONROOT,
+        },
+    ),
     "loader": _Program(
         module="config-loader",
         package="slipway.local/config-loader",
@@ -181,7 +207,7 @@ def platform_binary(short: str, *, program: str = "", yielding: bool = False) ->
 
 
 def _names(programs: Mapping[str, _Program]) -> dict[str, str]:
-    return {short: f"slipway.local/{short}:{program.tag}" for short, program in programs.items()}
+    return {short: f"slipway.local/{program.module}:{program.tag}" for short, program in programs.items()}
 
 
 def _archive(short: str, reference: str, *, yielding: bool = False) -> Path:

@@ -81,6 +81,7 @@ def prometheus(platform: Platform) -> Prometheus:
 
 def test_every_target_of_the_platform_is_scraped(prometheus: Prometheus) -> None:
     jobs = {"services", "apiserver", "kubelet", "cadvisor", "probes", "coredns", "prometheus", "alertmanager"}
+    jobs |= {"node", "registry", "certificates"}
 
     def all_up(series: list[Series]) -> bool:
         """A pod that has just gone is no target any more once Prometheus has heard of that."""
@@ -116,7 +117,7 @@ def test_what_the_kubelet_measures_of_a_service_carries_environment_and_service(
     )
 
 
-def test_every_rule_of_the_platform_is_evaluated_without_an_error_and_only_the_watchdog_fires(
+def test_every_rule_of_the_platform_is_evaluated_without_an_error_and_nothing_of_it_but_the_watchdog_fires(
     prometheus: Prometheus,
 ) -> None:
     def rules() -> list[dict[str, Any]]:
@@ -126,8 +127,9 @@ def test_every_rule_of_the_platform_is_evaluated_without_an_error_and_only_the_w
     found = until(rules, lambda rules: bool(rules) and all(rule["health"] != "unknown" for rule in rules))
     assert [(rule["name"], rule.get("lastError")) for rule in found if rule["health"] != "ok"] == []
     assert "Watchdog" in {rule["name"] for rule in found}
-    watchdog = prometheus.eventually('ALERTS{alertstate="firing"}', bool)
-    assert {alert["alertname"] for alert in watchdog} == {"Watchdog"}
+    firing = prometheus.eventually('ALERTS{alertstate="firing"}', bool)
+    # Whether this machine's clock is right and its disk has room is not the platform's doing.
+    assert {alert["alertname"] for alert in firing if not alert["alertname"].startswith("Node")} == {"Watchdog"}
 
 
 @pytest.fixture

@@ -52,12 +52,12 @@ def test_every_object_goes_to_the_cluster_of_the_stack_by_an_explicit_provider(
 @pytest.mark.parametrize("stack", STACKS)
 def test_every_object_names_itself_and_its_namespace_and_has_a_parent(declare_once: Declare, stack: str) -> None:
     recorded, _ = declared(declare_once, stack)
-    namespace = "slipway-registry" if stack == "shared" else stack
+    namespaces = {"shared": {"slipway-registry"}, "monitoring": {"monitoring", "monitoring-agents"}}.get(stack, {stack})
     for resource in recorded.objects:
         metadata = resource.manifest["metadata"]
         assert metadata["name"]
         of_no_namespace = resource.kind in {"Namespace", "ClusterRole", "ClusterRoleBinding"}
-        assert metadata.get("namespace", "") == ("" if of_no_namespace else namespace)
+        assert metadata.get("namespace", "") in ({""} if of_no_namespace else namespaces)
         assert "slipway:index:" in resource.request.parent
 
 

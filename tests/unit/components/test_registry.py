@@ -141,8 +141,27 @@ def test_an_update_leaves_the_writer_as_collecting_has_scaled_it(declare_once: D
     assert list(recorded.one("Deployment", "registry-read").request.ignoreChanges) == []
 
 
+def test_the_port_of_its_metrics_is_for_the_monitoring_alone_and_the_other_for_everybody(declare_once: Declare) -> None:
+    recorded = declare_once(shared(), stack="shared")
+    spec = recorded.one("NetworkPolicy").manifest["spec"]
+    allowed = {rule["ports"][0]["port"]: rule.get("from") for rule in spec["ingress"]}
+    monitoring = {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "monitoring"}}}
+    assert allowed == {"https": None, "metrics": [monitoring]}
+    for instance in ("registry", "registry-read"):
+        pod = recorded.one("Deployment", instance).manifest["spec"]["template"]
+        assert spec["podSelector"]["matchLabels"].items() <= pod["metadata"]["labels"].items()
+        assert {port["name"] for port in pod["spec"]["containers"][0]["ports"]} == set(allowed)
+        (served,) = recorded.one("Service", instance).manifest["spec"]["ports"]
+        assert served["targetPort"] == "https"
+
+
+def test_prometheus_sees_pods_of_the_registry_and_nothing_else_there(declare_once: Declare) -> None:
+    (rule,) = declare_once(shared(), stack="shared").one("Role", "monitoring").manifest["rules"]
+    assert (rule["resources"], rule["verbs"]) == (["pods"], ["get", "list", "watch"])
+
+
 def test_collecting_may_scale_one_deployment_and_read_pods_and_nothing_else(declare_once: Declare) -> None:
-    rules = declare_once(shared(), stack="shared").one("Role").manifest["rules"]
+    rules = declare_once(shared(), stack="shared").one("Role", "registry-collection").manifest["rules"]
     may_write = [rule for rule in rules if set(rule["verbs"]) - {"get", "list", "watch"}]
     assert [(rule["resources"], rule["resourceNames"]) for rule in may_write] == [(["deployments/scale"], ["registry"])]
     assert not [rule for rule in rules if "secrets" in rule["resources"] or "*" in rule["resources"] + rule["verbs"]]

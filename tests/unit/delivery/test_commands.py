@@ -167,7 +167,8 @@ class TestStatus:
         self, world: World
     ) -> None:
         assert world.run("status", "--json").json["unwatched"] == {}
-        world.edit("test", kind="monitoring")
+        of_an_environment = dict.fromkeys(("shared", "services", "images", "environment"))
+        world.edit("test", **of_an_environment, kind="monitoring", environments=["prod"], leaveOut=["node"])
         lacking = world.run("status", "--json").json["unwatched"]
         assert "NodeDiskFull" in lacking["node"]
         (line,) = [line for line in world.run("status").out.splitlines() if line.startswith("node ")]

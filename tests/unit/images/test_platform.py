@@ -21,6 +21,11 @@ def test_names_carry_the_versions_pinned_in_the_modules() -> None:
         assert f" v{version}" in (MODULES / short / "go.mod").read_text()
 
 
+def test_every_program_of_the_monitoring_has_an_image_that_can_be_named() -> None:
+    for name in monitoring_image_names().values():
+        assert re.fullmatch(r"slipway\.local/[a-z-]+:\d+\.\d+\.\d+", name)
+
+
 def test_prometheus_is_named_by_its_release_which_its_module_writes_otherwise() -> None:
     names = monitoring_image_names()
     assert not set(names) & set(platform_image_names()), "the node's images do not wait for those of the monitoring"

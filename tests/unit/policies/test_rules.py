@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from policies.rules import RULES, SERVICE_LABEL, TOKEN_REASON, violations
+from policies.rules import AGENTS, NETWORK_REASON, RULES, SERVICE_LABEL, TOKEN_REASON, violations
 
 DIGEST = "sha256:" + "a" * 64
 LABELS = {
@@ -168,3 +168,35 @@ def test_an_empty_object_breaks_rules_and_raises_nothing() -> None:
 
 def test_every_rule_says_in_its_docstring_why() -> None:
     assert all(rule.__doc__ for rule in RULES)
+
+
+def agent() -> dict[str, Any]:
+    """A pod of the agents' namespace that reads its node's files and sees its network."""
+    manifest = deployment()
+    manifest["kind"] = "DaemonSet"
+    manifest["metadata"]["namespace"] = AGENTS
+    del manifest["spec"]["strategy"]
+    template = manifest["spec"]["template"]
+    template["metadata"] = {"labels": LABELS, "annotations": {NETWORK_REASON: "counts packets of the node"}}
+    template["spec"] |= {"hostNetwork": True, "volumes": [{"name": "root", "hostPath": {"path": "/"}}]}
+    template["spec"]["containers"][0]["volumeMounts"] = [{"name": "root", "mountPath": "/host", "readOnly": True}]
+    return manifest
+
+
+def test_an_agent_may_read_its_node_and_see_its_network() -> None:
+    assert violations(agent()) == []
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "words"),
+    [
+        ("metadata/namespace", "monitoring", "hostNetwork is on"),
+        ("metadata/namespace", "monitoring", "is a hostPath"),
+        ("spec/template/metadata/annotations", {}, "hostNetwork is on"),
+        ("spec/template/spec/hostPID", True, "hostPID is on"),
+        ("spec/template/spec/containers/0/volumeMounts/0/readOnly", False, "is a hostPath"),
+        ("spec/template/spec/securityContext", {}, "may run as root"),
+    ],
+)
+def test_an_agent_may_nothing_else_and_nobody_else_may_that(path: str, value: object, words: str) -> None:
+    assert [sentence for sentence in violations(put(agent(), path, value)) if words in sentence]

@@ -11,7 +11,7 @@ import yaml
 
 from adapters.command import run
 from adapters.errors import BadInput
-from components.monitoring.coverage import PRESENT, unwatched
+from components.monitoring.coverage import present, unwatched
 from components.settings import MonitoringSettings, Settings
 from local.images import platform_binary
 from tests.unit.components.conftest import Declare, Recorded, committed, environment
@@ -68,19 +68,19 @@ def test_every_rule_of_labels_names_a_label_that_pods_of_services_carry(declare:
 def test_the_rules_whose_sources_are_scraped_are_mounted_and_no_others(declare: Declare) -> None:
     recorded = monitoring(declare)
     jobs = {job["job_name"] for job in yaml.safe_load(config_of(recorded))["scrape_configs"]}
-    assert {source.value for source in PRESENT} <= jobs
+    assert {source.value for source in present(settings())} <= jobs
     files = recorded.one("ConfigMap", "prometheus-rules").manifest["data"]
     assert {"services.yaml", "prometheus.yaml", "alertmanager.yaml"} <= set(files)
     alerts = {
         rule.get("alert") for text in files.values() for g in yaml.safe_load(text)["groups"] for rule in g["rules"]
     }
-    assert not alerts & {alert for left_out in unwatched().values() for alert in left_out}
+    assert not alerts & {alert for left_out in unwatched(settings()).values() for alert in left_out}
 
 
 def test_kubelets_certificates_are_verified_unless_the_settings_say_otherwise(declare: Declare) -> None:
     def tls(recorded: Recorded) -> set[bool]:
         jobs = yaml.safe_load(config_of(recorded))["scrape_configs"]
-        kubelets = [job for job in jobs if {"role": "node"} in job.get("kubernetes_sd_configs", [])]
+        kubelets = [job for job in jobs if job["job_name"] in ("kubelet", "cadvisor", "probes")]
         return {"ca_file" in job["tls_config"] for job in kubelets}
 
     assert tls(monitoring(declare)) == {True}
@@ -93,6 +93,46 @@ def test_it_may_read_nodes_and_metrics_and_nothing_of_any_namespace(declare: Dec
     assert {resource for rule in rules for resource in rule.get("resources", [])} == {"nodes", "nodes/metrics"}
     assert {verb for rule in rules for verb in rule["verbs"]} == {"get", "list", "watch"}
     assert not recorded.of("Role")
+
+
+def test_what_is_left_out_is_neither_scraped_nor_watched_and_is_named(declare: Declare) -> None:
+    config = committed("monitoring") | {"leaveOut": ["node", "registry"], "certificates": []}
+    recorded = declare(config, stack="monitoring")
+    jobs = {job["job_name"] for job in yaml.safe_load(config_of(recorded))["scrape_configs"]}
+    assert not jobs & {"node", "registry", "certificates"}
+    assert not recorded.of("DaemonSet")
+    assert not recorded.of("Deployment")
+    files = recorded.one("ConfigMap", "prometheus-rules").manifest["data"]
+    assert not {"node.yaml", "registry.yaml", "certificates.yaml"} & set(files)
+    left = unwatched(Settings.from_mapping({f"slipway:{k}": v for k, v in config.items()}, stack="monitoring"))
+    assert "NodeDiskFull" in left["node"]
+    assert "RegistryErrors" in left["registry"]
+    assert "CertificateExpiring" in left["certificates"]
+
+
+def test_certificates_are_asked_for_through_the_prober(declare: Declare) -> None:
+    recorded = monitoring(declare)
+    jobs = {job["job_name"]: job for job in yaml.safe_load(config_of(recorded))["scrape_configs"]}
+    address = jobs["certificates"]["relabel_configs"][-1]["replacement"]
+    service = recorded.one("Service", "blackbox-exporter").manifest
+    assert address == f"blackbox-exporter.monitoring:{service['spec']['ports'][0]['port']}"
+    config = yaml.safe_load(recorded.one("ConfigMap", "blackbox-exporter-config").manifest["data"]["blackbox.yml"])
+    assert jobs["certificates"]["params"]["module"][0] in config["modules"]
+    assert jobs["certificates"]["static_configs"][0]["targets"] == committed("monitoring")["certificates"]
+
+
+def test_agents_alone_see_nodes_and_change_nothing_there(declare: Declare) -> None:
+    recorded = monitoring(declare)
+    pod = recorded.one("DaemonSet", "node-exporter").manifest["spec"]["template"]["spec"]
+    assert pod["hostNetwork"] is True
+    assert not pod.get("hostPID")
+    assert not pod["automountServiceAccountToken"]
+    (volume,) = pod["volumes"]
+    (mount,) = pod["containers"][0]["volumeMounts"]
+    assert (volume["hostPath"]["path"], mount["readOnly"]) == ("/", True)
+    security = {n.manifest["metadata"]["name"]: n.manifest["metadata"]["labels"] for n in recorded.of("Namespace")}
+    enforced = {name: labels["pod-security.kubernetes.io/enforce"] for name, labels in security.items()}
+    assert enforced == {"monitoring": "restricted", "monitoring-agents": "privileged"}
 
 
 def test_an_environment_lets_it_see_pods_and_config_maps_but_no_secrets(declare: Declare) -> None:
@@ -117,7 +157,7 @@ def test_data_outlives_pods_and_the_namespace_is_protected(declare: Declare) -> 
     assert f"--storage.tsdb.path={mount['mountPath']}" in container["args"]
     assert "--storage.tsdb.retention.time=30d" in container["args"]
     assert "--storage.tsdb.retention.size=16GB" in container["args"]
-    assert recorded.one("Namespace").request.protect is True
+    assert recorded.one("Namespace", "monitoring").request.protect is True
 
 
 def test_another_configuration_restarts_no_pod(declare: Declare) -> None:

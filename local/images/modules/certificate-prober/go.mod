@@ -1,0 +1,3 @@
+module slipway.local/certificate-prober
+
+go 1.26
