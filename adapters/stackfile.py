@@ -27,6 +27,16 @@ KeyPath = Sequence[str | int]
 """Keys and list indexes below `config`; the first may leave out its `slipway:`."""
 
 
+def stack_path(directory: Path, stack: str) -> Path:
+    """Where the file of a stack is in a configuration directory."""
+    return directory / f"Pulumi.{stack}.yaml"
+
+
+def stack_names(directory: Path) -> list[str]:
+    """The names of the stacks that have a file in a configuration directory."""
+    return sorted(map(_stack_of, directory.glob("Pulumi.*.yaml")))
+
+
 class StackFile:
     """A stack file in memory; `save` writes it back."""
 
@@ -57,11 +67,16 @@ class StackFile:
             raise BadInput(
                 "there is no such stack file",
                 where=str(path),
-                allowed=", ".join(sorted(p.name for p in path.parent.glob("Pulumi.*.yaml"))) or "none is there",
+                allowed=", ".join(stack_names(path.parent)) or "none is there",
                 fix="Correct the stack's name or the configuration directory",
             ) from None
         except OSError as error:
             raise BadInput(f"the stack file cannot be read: {error.strerror}", where=str(path)) from None
+
+    @property
+    def stack(self) -> str:
+        """The stack's name."""
+        return _stack_of(self.path)
 
     @property
     def config(self) -> dict[str, Any]:
@@ -183,6 +198,10 @@ class StackFile:
 
 
 @functools.lru_cache(maxsize=64)
+def _stack_of(path: Path) -> str:
+    return path.name.removeprefix("Pulumi.").removesuffix(".yaml")
+
+
 def _parse(text: str) -> Any:
     """What a text says; commands ask that of the same files many times. Nobody changes the value, only copies of it."""
     return yamledit.parse(text)

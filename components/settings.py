@@ -19,7 +19,7 @@ from pulumi.runtime import config as pulumi_config
 from pydantic import BaseModel, Field, PrivateAttr, ValidationError, field_validator
 
 from adapters.errors import BadInput, Refused
-from adapters.stackfile import PROJECT, KeyPath, StackFile
+from adapters.stackfile import PROJECT, KeyPath, StackFile, stack_names, stack_path
 from components.baking import Automation, Bake, Baking
 from components.complaints import Locator, complaint, key_name, no_such_key, plain_secret
 from components.delivery_model import (
@@ -82,17 +82,17 @@ class Settings(Model):
         """Read a stack file; see `from_mapping`."""
         directory, locate = file.path.parent, _locator(file)
         settings = cls.from_mapping(
-            file.config, stack=_stack_of(file.path), directory=directory, locate=locate, complete=complete
+            file.config, stack=file.stack, directory=directory, locate=locate, complete=complete
         )
         if isinstance(settings, EnvironmentSettings | GithubSettings):
-            settings.require_stacks(map(_stack_of, directory.glob("Pulumi.*.yaml")), locate)
+            settings.require_stacks(stack_names(directory), locate)
         return settings
 
     @classmethod
     def from_pulumi(cls) -> AnySettings:
         """Read the configuration of the running program, secrets opened."""
         directory, stack = Path(pulumi.get_root_directory()), pulumi.get_stack()
-        path = directory / f"Pulumi.{stack}.yaml"
+        path = stack_path(directory, stack)
         file = StackFile.load(path) if path.is_file() else None
         config = {key: _as_value(text) for key, text in pulumi_config.CONFIG.get().items()}
         locate = _locator(file) if file else None
@@ -391,10 +391,6 @@ def _read(
     if complete:
         settings.require_complete(locate)
     return settings
-
-
-def _stack_of(path: Path) -> str:
-    return path.name.removeprefix("Pulumi.").removesuffix(".yaml")
 
 
 def _own_values(config: Mapping[str, Any], locate: Locator) -> dict[str, Any]:

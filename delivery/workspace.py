@@ -15,7 +15,7 @@ from pulumi.automation.errors import CommandError, StackNotFoundError
 
 from adapters.errors import BadInput, Refused
 from adapters.passphrase import Passphrase, find_passphrase
-from adapters.stackfile import StackFile
+from adapters.stackfile import StackFile, stack_names, stack_path
 from components.settings import AnySettings, EnvironmentSettings, Settings
 from delivery.engines import LOCAL, PULUMI, Marker, backend_env, default_engine
 from delivery.platform import Platform, TeamPlatform
@@ -104,14 +104,13 @@ class Workspace:
     @cached_property
     def stacks(self) -> Mapping[str, DeclaredStack]:
         """All stacks in the order of updates; of those that are free to choose, the guarded ones come last."""
-        names = [path.name[len("Pulumi.") : -len(".yaml")] for path in sorted(self.config_dir.glob("Pulumi.*.yaml"))]
-        found = [DeclaredStack(name, StackFile.load(self.path(name))) for name in names]
+        found = [DeclaredStack(name, StackFile.load(self.path(name))) for name in stack_names(self.config_dir)]
         ordered = {stack.name: stack for stack in sorted(found, key=lambda stack: stack.is_guarded)}
         return {name: ordered[name] for name in _in_order(ordered)}
 
     def path(self, stack: str) -> Path:
         """The stack's file."""
-        return self.config_dir / f"Pulumi.{stack}.yaml"
+        return stack_path(self.config_dir, stack)
 
     def select(self, names: Sequence[str]) -> list[DeclaredStack]:
         """The stacks of these names, in the order of updates; raises `BadInput` for unknown ones.

@@ -17,7 +17,7 @@ import yaml
 
 from adapters.errors import BadInput, Refused
 from adapters.passphrase import Passphrase, find_passphrase
-from adapters.stackfile import StackFile
+from adapters.stackfile import StackFile, stack_names, stack_path
 from local.engine.values import HIDDEN
 
 _NEEDS_CLI = "Take the Pulumi CLI for this stack"
@@ -72,14 +72,13 @@ class Project:
 
     def stacks(self) -> list[str]:
         """The names of the stacks that were initialised: those whose file holds a salt."""
-        names = sorted(path.name[len("Pulumi.") : -len(".yaml")] for path in self.directory.glob("Pulumi.*.yaml"))
-        return [name for name in names if StackFile.load(self.stack_path(name)).encryption_salt]
+        return [name for name in stack_names(self.directory) if StackFile.load(self.stack_path(name)).encryption_salt]
 
     def stack_path(self, stack: str) -> Path:
         """Where the stack's file is; raises `BadInput` for a name that cannot be a file's."""
         if not _STACK_NAME.fullmatch(stack):
             raise BadInput(f"{stack!r} is no name of a stack", allowed="letters, digits, `-`, `_` and `.`")
-        return self.directory / f"Pulumi.{stack}.yaml"
+        return stack_path(self.directory, stack)
 
     def stack(self, name: str, *, initialised: bool = True) -> Stack:
         """The stack `name` (of `org/project/name` the last part); raises `StackNotFound`.

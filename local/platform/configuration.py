@@ -18,7 +18,7 @@ from adapters import yamledit
 from adapters.command import run
 from adapters.passphrase import Passphrase
 from adapters.paths import REPOSITORY, state_dir
-from adapters.stackfile import StackFile
+from adapters.stackfile import StackFile, stack_names, stack_path
 from local.certificates import Authority, save_private
 from local.platform.signers import Signers
 
@@ -80,11 +80,11 @@ class Configuration:
 
     def stack(self, name: str) -> StackFile:
         """A stack's file."""
-        return StackFile.load(self.directory / f"Pulumi.{name}.yaml")
+        return StackFile.load(stack_path(self.directory, name))
 
     def stacks(self) -> list[str]:
         """The names of the stacks there are."""
-        return sorted(path.name[len("Pulumi.") : -len(".yaml")] for path in self.directory.glob("Pulumi.*.yaml"))
+        return stack_names(self.directory)
 
     def crypter(self) -> Passphrase:
         """Opens the secrets of every stack: they share a salt, so that opening costs a third of a second only once."""
