@@ -197,11 +197,11 @@ class StackFile:
         )
 
 
-@functools.lru_cache(maxsize=64)
 def _stack_of(path: Path) -> str:
     return path.name.removeprefix("Pulumi.").removesuffix(".yaml")
 
 
+@functools.lru_cache(maxsize=64)
 def _parse(text: str) -> Any:
     """What a text says; commands ask that of the same files many times. Nobody changes the value, only copies of it."""
     return yamledit.parse(text)
