@@ -46,7 +46,9 @@ def environment(settings: EnvironmentSettings) -> None:
     images = Images(settings, access)
     running = {name: images.of(name) for name in names}
     services = {
-        name: Service(name, ServiceArgs(shape, running[name], place, settings.stack), opts=inside)
+        name: Service(
+            name, ServiceArgs(shape, running[name], place, settings.stack, images.control_of(name)), opts=inside
+        )
         for name, shape in settings.services.items()
     }
     pulumi.export("namespace", settings.stack)

@@ -36,7 +36,14 @@ class Images:
 
     def of(self, service: str) -> Image:
         """The image of a service; refused if its digest is on hold."""
-        named = self._settings.images[service]
+        return self._image(service, self._settings.images[service])
+
+    def control_of(self, service: str) -> Image | None:
+        """What one pod of a service runs beside that while it bakes; None if nothing does."""
+        named = self._settings.controls.get(service)
+        return self._image(service, named) if named else None
+
+    def _image(self, service: str, named: Reference) -> Image:
         digest = pulumi.Output.from_input(named.digest) if named.digest else self._resolve(service, named)
         release = digest.apply(lambda known: known.removeprefix("sha256:")[:_RELEASE_LENGTH])
         return Image(

@@ -10,8 +10,9 @@ COMPONENT = "app.kubernetes.io/component"
 ENVIRONMENT = "slipway.dev/environment"
 RELEASE = "slipway.dev/release"
 TRACK = "slipway.dev/track"
-"""Tells pods of a service that serve the release from others that serve it beside them, so that both are its Service's
-and neither is the other's Deployment's."""
+"""Tells pods of a service that serve its release from the control beside them: both are its Service's, and neither is
+the other's Deployment's."""
+TRACK_RELEASE, TRACK_CONTROL = "release", "control"
 CONFIG_HASH = "slipway.dev/config-hash"
 API_TOKEN = "slipway.dev/needs-api-token"  # noqa: S105 - the name of an annotation
 HOST_NETWORK = "slipway.dev/needs-host-network"
@@ -31,3 +32,8 @@ def standard(name: str, component: str) -> dict[str, str]:
 def selector(name: str, component: str) -> dict[str, str]:
     """What selects the pods with `standard` labels."""
     return {NAME: name, COMPONENT: component}
+
+
+def of_service(name: str, environment: str) -> dict[str, str]:
+    """Labels of what belongs to a service in an environment."""
+    return standard(name, "service") | {ENVIRONMENT: environment}

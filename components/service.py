@@ -1,9 +1,11 @@
 """A service in an environment: pods that are replaced one after the other without a lost request.
 
-How an update loses nothing. No pod is taken away before another one is ready (`maxUnavailable: 0`). A pod that ends
-sleeps first (`preStop`), while every node learns that requests go elsewhere; only then its process is told, still takes
-what comes for `drain`, and has `grace` for what runs. The grace period of the pod is longer than all three together.
-An update that makes no progress has failed at its deadline, and what waits for it gives up just after.
+How an update loses nothing. No pod is taken away before another one is ready (`maxUnavailable: 0`), and one that ends
+takes its time (`service_pods`). An update that makes no progress has failed at its deadline, and what waits for it
+gives up just after.
+
+While a release bakes, a control serves beside it: one pod of the release before, in a Deployment of its own. Both are
+the Service's, so that requests go to either at the same moments, and neither is the other's Deployment's.
 """
 
 from __future__ import annotations
@@ -13,36 +15,35 @@ from dataclasses import dataclass
 import pulumi
 import pulumi_kubernetes as k8s
 
-from components import labels, model, pods
+from components import labels, model
 from components.environment import Environment
 from components.images import Image
 from components.monitoring import slo
 from components.monitoring.names import RULES_LABEL
+from components.service_pods import ServicePods
 
 _PORT = 80
-_END_MARGIN_S = 5  # for the process to leave once it is done
 _TIMEOUT_MARGIN_S = 30  # pulumi-kubernetes waits on after the progress deadline: a deadline's own message should win
-_TMP_SIZE = "64Mi"
-_PROBE_TIMEOUT_S = 3  # a busy machine answers late, which is no reason to take a pod away
 
 
 @dataclass(frozen=True)
 class ServiceArgs:
-    """What runs (`image`), in what shape, and where."""
+    """What runs (`image`), in what shape, and where; `control` is what one pod runs beside it."""
 
     shape: model.Service
     image: Image
     environment: Environment
     namespace: str
+    control: Image | None = None
 
 
 class Service(pulumi.ComponentResource):
     """Its children are attributes; those that the shape does not ask for are None. `address` is within the cluster."""
 
-    version: k8s.core.v1.ConfigMap
     config: k8s.core.v1.ConfigMap | None
     secret: k8s.core.v1.Secret | None
     deployment: k8s.apps.v1.Deployment
+    control: k8s.apps.v1.Deployment | None
     service: k8s.core.v1.Service
     disruption_budget: k8s.policy.v1.PodDisruptionBudget
     autoscaler: k8s.autoscaling.v2.HorizontalPodAutoscaler | None
@@ -54,25 +55,16 @@ class Service(pulumi.ComponentResource):
         super().__init__("slipway:index:Service", name, None, opts)
         self._name, self._args, self._shape = name, args, args.shape
         self.address = f"http://{name}.{args.namespace}"
-        self.version = self._create_version()
         self.config = self._create_config()
         self.secret = self._create_secret()
         self.deployment = self._create_deployment()
+        self.control = self._create_control()
         self.service = self._create_service()
         self.disruption_budget = self._create_disruption_budget()
         self.autoscaler = self._create_autoscaler()
         self.ingress = self._create_ingress()
         self.objectives = self._create_objectives()
         self.register_outputs({"address": self.address, "image": args.image.reference})
-
-    def _create_version(self) -> k8s.core.v1.ConfigMap:
-        """The tag, outside the pod template: giving the same digest another tag restarts nothing."""
-        return k8s.core.v1.ConfigMap(
-            f"{self._name}-version",
-            metadata=self._metadata("version"),
-            data={"version": self._args.image.version},
-            opts=self._inside(),
-        )
 
     def _create_config(self) -> k8s.core.v1.ConfigMap | None:
         if not self._shape.config:
@@ -93,14 +85,36 @@ class Service(pulumi.ComponentResource):
         )
 
     def _create_deployment(self) -> k8s.apps.v1.Deployment:
-        rollout, is_scaled = self._shape.rollout, self._shape.autoscaling is not None
+        # The autoscaler's to say, from the moment it is there: sending ours would take its pods away.
+        ignored = ["spec.replicas"] if self._shape.autoscaling else None
+        return self._create_pods("", labels.TRACK_RELEASE, self._args.image, self._shape.replicas, ignored=ignored)
+
+    def _create_control(self) -> k8s.apps.v1.Deployment | None:
+        if (image := self._args.control) is None:
+            return None
+        # Not waited for: where the release before cannot even start, the one that mends it must still come in.
+        return self._create_pods("control", labels.TRACK_CONTROL, image, 1, annotations={labels.SKIP_AWAIT: "true"})
+
+    def _create_pods(
+        self,
+        suffix: str,
+        track: str,
+        image: Image,
+        replicas: int,
+        *,
+        ignored: list[str] | None = None,
+        annotations: dict[str, str] | None = None,
+    ) -> k8s.apps.v1.Deployment:
+        rollout, namespace, name = self._shape.rollout, self._args.namespace, self._named(suffix)
+        version = self._create_version(f"{suffix}-version" if suffix else "version", image)
         timeout = f"{rollout.progress_deadline_seconds + _TIMEOUT_MARGIN_S}s"
+        pods = ServicePods(self._name, namespace, self._shape, image, track, version=f"{name}-version")
         return k8s.apps.v1.Deployment(
-            self._name,
-            metadata=self._metadata(),
+            name,
+            metadata=self._metadata(suffix, annotations=annotations),
             spec=k8s.apps.v1.DeploymentSpecArgs(
-                replicas=self._shape.replicas,
-                selector=k8s.meta.v1.LabelSelectorArgs(match_labels=self._selector() | {labels.TRACK: "release"}),
+                replicas=replicas,
+                selector=k8s.meta.v1.LabelSelectorArgs(match_labels=self._selector() | {labels.TRACK: track}),
                 strategy=k8s.apps.v1.DeploymentStrategyArgs(
                     type="RollingUpdate",
                     rolling_update=k8s.apps.v1.RollingUpdateDeploymentArgs(
@@ -110,17 +124,25 @@ class Service(pulumi.ComponentResource):
                 min_ready_seconds=rollout.min_ready_seconds,
                 progress_deadline_seconds=rollout.progress_deadline_seconds,
                 revision_history_limit=5,
-                template=self._pod(),
+                template=pods.template(),
             ),
             opts=pulumi.ResourceOptions.merge(
                 self._inside(),
                 pulumi.ResourceOptions(
-                    depends_on=[child for child in (self.version, self.config, self.secret) if child],
+                    depends_on=[child for child in (version, self.config, self.secret) if child],
                     custom_timeouts=pulumi.CustomTimeouts(create=timeout, update=timeout),
-                    # The autoscaler's to say, from the moment it is there: sending ours would take its pods away.
-                    ignore_changes=["spec.replicas"] if is_scaled else None,
+                    ignore_changes=ignored,
                 ),
             ),
+        )
+
+    def _create_version(self, suffix: str, image: Image) -> k8s.core.v1.ConfigMap:
+        """The tag, outside the pod template: giving the same digest another tag restarts nothing."""
+        return k8s.core.v1.ConfigMap(
+            self._named(suffix),
+            metadata=self._metadata(suffix),
+            data={"version": image.version},
+            opts=self._inside(),
         )
 
     def _create_service(self) -> k8s.core.v1.Service:
@@ -224,131 +246,22 @@ class Service(pulumi.ComponentResource):
             opts=self._inside(),
         )
 
-    def _pod(self) -> k8s.core.v1.PodTemplateSpecArgs:
-        rollout = self._shape.rollout
-        running_labels: dict[str, pulumi.Input[str]] = {
-            **self._labels(),
-            labels.TRACK: "release",
-            labels.RELEASE: self._args.image.release,
-        }
-        volumes = [
-            k8s.core.v1.VolumeArgs(name="tmp", empty_dir=k8s.core.v1.EmptyDirVolumeSourceArgs(size_limit=_TMP_SIZE))
-        ]
-        if self.config:
-            source = k8s.core.v1.ConfigMapVolumeSourceArgs(name=f"{self._name}-config")
-            volumes.append(k8s.core.v1.VolumeArgs(name="config", config_map=source))
-        return k8s.core.v1.PodTemplateSpecArgs(
-            metadata=k8s.meta.v1.ObjectMetaArgs(labels=running_labels, annotations=self._hashes()),
-            spec=k8s.core.v1.PodSpecArgs(
-                service_account_name=self._name,
-                automount_service_account_token=False,
-                # A Service called `port` would set PORT, by which a process is told where to listen.
-                enable_service_links=False,
-                security_context=pods.pod_security(),
-                termination_grace_period_seconds=rollout.pre_stop_seconds
-                + rollout.drain_seconds
-                + rollout.grace_seconds
-                + _END_MARGIN_S,
-                topology_spread_constraints=[
-                    self._spread("kubernetes.io/hostname"),
-                    self._spread("topology.kubernetes.io/zone"),
-                ],
-                containers=[self._container()],
-                volumes=volumes,
-            ),
-        )
-
-    def _container(self) -> k8s.core.v1.ContainerArgs:
-        shape, probes = self._shape, self._shape.probes
-        mounts = [k8s.core.v1.VolumeMountArgs(name="tmp", mount_path="/tmp")]  # noqa: S108 - in a container of its own
-        if self.config:
-            mounts.append(k8s.core.v1.VolumeMountArgs(name="config", mount_path=shape.config_path, read_only=True))
-        return k8s.core.v1.ContainerArgs(
-            name=self._name,
-            image=self._args.image.reference,
-            image_pull_policy="IfNotPresent",
-            ports=[k8s.core.v1.ContainerPortArgs(name="http", container_port=shape.port, protocol="TCP")],
-            env=self._variables(),
-            resources=pods.resources(
-                cpu=shape.resources.cpu, memory=shape.resources.memory, memory_limit=shape.resources.memory_limit
-            ),
-            security_context=pods.container_security(),
-            startup_probe=_probe(probes.startup, period=1, failures=probes.startup_seconds),
-            readiness_probe=_probe(probes.readiness, period=probes.readiness_period_seconds, failures=3),
-            liveness_probe=_probe(probes.liveness, period=probes.liveness_period_seconds, failures=3),
-            lifecycle=k8s.core.v1.LifecycleArgs(
-                pre_stop=k8s.core.v1.LifecycleHandlerArgs(
-                    sleep=k8s.core.v1.SleepActionArgs(seconds=shape.rollout.pre_stop_seconds)
-                )
-            ),
-            volume_mounts=mounts,
-        )
-
-    def _variables(self) -> list[k8s.core.v1.EnvVarArgs]:
-        rollout, image = self._shape.rollout, self._args.image
-        plain: dict[str, pulumi.Input[str]] = {
-            "SLIPWAY_RELEASE": image.release,
-            "SLIPWAY_ENVIRONMENT": self._args.namespace,
-            "PORT": str(self._shape.port),
-            "DRAIN_SECONDS": str(rollout.drain_seconds),
-            "GRACE_SECONDS": str(rollout.grace_seconds),
-            **self._shape.env,
-        }
-        variables = [k8s.core.v1.EnvVarArgs(name=name, value=value) for name, value in plain.items()]
-        version = k8s.core.v1.ConfigMapKeySelectorArgs(name=f"{self._name}-version", key="version")
-        source = k8s.core.v1.EnvVarSourceArgs(config_map_key_ref=version)
-        variables.append(k8s.core.v1.EnvVarArgs(name="SLIPWAY_VERSION", value_from=source))
-        for name in self._shape.secrets:
-            key = k8s.core.v1.SecretKeySelectorArgs(name=f"{self._name}-secrets", key=name)
-            source = k8s.core.v1.EnvVarSourceArgs(secret_key_ref=key)
-            variables.append(k8s.core.v1.EnvVarArgs(name=name, value_from=source))
-        return variables
-
-    def _hashes(self) -> dict[str, pulumi.Input[str]] | None:
-        """Names the configuration that the pods start with, so that they start anew with another one."""
-        found: dict[str, pulumi.Input[str]] = {}
-        if self._shape.config:
-            found[labels.CONFIG_HASH] = pods.hash_of(self._shape.config)
-        if self._shape.secrets:
-            salt = f"{self._args.namespace}/{self._name}"
-            together = pulumi.Output.json_dumps({name: text.output() for name, text in self._shape.secrets.items()})
-            found[f"{labels.CONFIG_HASH}-secrets"] = together.apply(lambda text: pods.hash_of_secret(text, salt=salt))
-        return found or None
-
-    def _spread(self, topology: str) -> k8s.core.v1.TopologySpreadConstraintArgs:
-        """Evenly over nodes and zones, for each release by itself; never a reason not to run."""
-        return k8s.core.v1.TopologySpreadConstraintArgs(
-            topology_key=topology,
-            max_skew=1,
-            when_unsatisfiable="ScheduleAnyway",
-            label_selector=k8s.meta.v1.LabelSelectorArgs(match_labels=self._selector()),
-            match_label_keys=["pod-template-hash"],
-        )
-
     def _selector(self) -> dict[str, str]:
         return labels.selector(self._name, "service")
 
+    def _named(self, suffix: str) -> str:
+        return f"{self._name}-{suffix}" if suffix else self._name
+
     def _labels(self) -> dict[str, str]:
-        return labels.standard(self._name, "service") | {labels.ENVIRONMENT: self._args.namespace}
+        return labels.of_service(self._name, self._args.namespace)
 
     def _metadata(self, suffix: str = "", *, annotations: dict[str, str] | None = None) -> k8s.meta.v1.ObjectMetaArgs:
-        name = f"{self._name}-{suffix}" if suffix else self._name
         return k8s.meta.v1.ObjectMetaArgs(
-            name=name, namespace=self._args.namespace, labels=self._labels(), annotations=annotations
+            name=self._named(suffix), namespace=self._args.namespace, labels=self._labels(), annotations=annotations
         )
 
     def _inside(self) -> pulumi.ResourceOptions:
         return pulumi.ResourceOptions(parent=self, depends_on=[self._args.environment])
-
-
-def _probe(path: str, *, period: int, failures: int) -> k8s.core.v1.ProbeArgs:
-    return k8s.core.v1.ProbeArgs(
-        http_get=k8s.core.v1.HTTPGetActionArgs(path=path, port="http", scheme="HTTP"),
-        period_seconds=period,
-        timeout_seconds=_PROBE_TIMEOUT_S,
-        failure_threshold=failures,
-        success_threshold=1,
-    )
 
 
 def _number_or_percentage(text: str) -> int | str:

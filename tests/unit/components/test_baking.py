@@ -11,7 +11,7 @@ from adapters.paths import REPOSITORY
 from adapters.stackfile import StackFile
 from components.settings import EnvironmentSettings, Settings
 
-from .conftest import OTHER_DIGEST, environment
+from .conftest import DIGEST, OTHER_DIGEST, Declare, environment
 from .test_settings import read
 
 CONTROL = f"hello:v1.2.2@{OTHER_DIGEST}"
@@ -70,3 +70,55 @@ def test_a_control_that_was_put_on_hold_is_refused_with_what_takes_it_away() -> 
     hold = {"digest": OTHER_DIGEST, "reason": "loses orders", "author": "ann"}
     with pytest.raises(Refused, match=r"loses orders \(ann\).*slipway settle prod --now"):
         prod(baking=BAKING, holds=[hold])
+
+
+def baking(**values: Any) -> dict[str, Any]:
+    return environment(**values) | {"baking": BAKING}
+
+
+def test_while_a_release_bakes_one_pod_of_the_one_before_serves_beside_it(declare: Declare) -> None:
+    recorded = declare(baking(replicas=3))
+    release, control = (
+        recorded.one("Deployment", "hello").manifest,
+        recorded.one("Deployment", "hello-control").manifest,
+    )
+    assert (release["spec"]["replicas"], control["spec"]["replicas"]) == (3, 1)
+    images = [each["spec"]["template"]["spec"]["containers"][0]["image"] for each in (release, control)]
+    assert images == [f"registry.slipway.local/hello@{DIGEST}", f"registry.slipway.local/hello@{OTHER_DIGEST}"]
+
+
+def test_both_take_the_services_requests_and_neither_counts_the_others_pods(declare: Declare) -> None:
+    recorded = declare(baking())
+    release, control = (recorded.one("Deployment", name).manifest["spec"] for name in ("hello", "hello-control"))
+    service = recorded.one("Service").manifest["spec"]["selector"]
+    pods = [each["template"]["metadata"]["labels"] for each in (release, control)]
+    assert all(service.items() <= labels.items() for labels in pods)
+    assert [labels["slipway.dev/release"] for labels in pods] == ["ab" * 6, "cd" * 6]
+    for own, other in (release, pods[1]), (control, pods[0]):
+        assert not own["selector"]["matchLabels"].items() <= other.items()
+
+
+def test_a_control_knows_its_own_version_and_is_shaped_like_the_release(declare: Declare) -> None:
+    recorded = declare(baking(config={"a.toml": "x = 1"}, env={"LOG_LEVEL": "debug"}))
+    assert recorded.one("ConfigMap", "hello-control-version").manifest["data"] == {"version": "v1.2.2"}
+    release, control = (
+        recorded.one("Deployment", name).manifest["spec"]["template"]["spec"] for name in ("hello", "hello-control")
+    )
+    told = {each["name"]: each for each in control["containers"][0]["env"]}
+    assert told["SLIPWAY_RELEASE"]["value"] == "cd" * 6
+    assert told["SLIPWAY_VERSION"]["valueFrom"]["configMapKeyRef"]["name"] == "hello-control-version"
+    for pod in (release, control):
+        (container,) = pod["containers"]
+        container["env"] = [each for each in container["env"] if not each["name"].startswith("SLIPWAY_")]
+        del container["image"]
+    assert release == control
+
+
+def test_a_control_that_does_not_start_holds_up_no_update(declare: Declare) -> None:
+    control = declare(baking()).one("Deployment", "hello-control").manifest
+    assert control["metadata"]["annotations"]["pulumi.com/skipAwait"] == "true"
+
+
+def test_where_nothing_bakes_nothing_serves_beside_the_release(declare: Declare) -> None:
+    recorded = declare(environment())
+    assert [each.manifest["metadata"]["name"] for each in recorded.of("Deployment")] == ["hello"]
