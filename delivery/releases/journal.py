@@ -51,7 +51,8 @@ class Entry:
     """An operation on a stack, as it was decided: whoever finds it has all it takes to end it.
 
     `release` and `origin` are digests of releases: the one to run and the one before, None where that was no release.
-    `before` and `after` are `slipway:images`; `holds` are added to the stack's. `irreversible` are the services whose
+    `before` and `after` are `slipway:images`, `baked` and `bakes` are `slipway:baking` before and after it, None where
+    there is none; `holds` are added to the stack's. `irreversible` are the services whose
     pre-deploy command cannot be undone; `error` is why the earlier images are being restored.
     """
 
@@ -69,6 +70,8 @@ class Entry:
     step: Step
     override: str | None = None
     holds: list[dict[str, str]] = field(default_factory=list)
+    baked: dict[str, Any] | None = None
+    bakes: dict[str, Any] | None = None
     irreversible: list[str] = field(default_factory=list)
     cause: str = "person"
     error: str | None = None

@@ -20,7 +20,7 @@ from adapters.git import Repository
 from adapters.kubernetes import Kubernetes
 from adapters.stackfile import StackFile
 from components.settings import EnvironmentSettings
-from delivery.releases import pre_deploy
+from delivery.releases import baking, pre_deploy
 from delivery.releases.gates import configuration_hash
 from delivery.releases.journal import Entry, Journal, Operation, Step
 from delivery.releases.proof import Kind, Piece
@@ -129,9 +129,9 @@ class Move:
         return entry
 
     def _write(self, entry: Entry, file: StackFile) -> bytes:
-        """Write the images, and the holds of a rollback; what the file then holds."""
+        """Write the images, what bakes, and the holds of a rollback; what the file then holds."""
         self._journal.write(entry.at(Step.WRITE))
-        _set(file, entry.after, entry.holds)
+        _set(file, entry.after, entry.bakes, entry.holds)
         file.save()
         return file.content
 
@@ -273,7 +273,7 @@ class Move:
                 + (f" (commit {last.sha[:12]} by {last.author}: {last.title})" if last else ""),
                 fix="Decide which are to run, and bring them there with `slipway up`",
             )
-        _set(file, entry.before, [])
+        _set(file, entry.before, entry.baked, [])
         file.save()
         message = f"Restore {entry.origin_name} in {self._stack}\n\n{entry.name} failed: {entry.error}\n"
         head = self._repository.head
@@ -288,7 +288,7 @@ class Move:
         if committed is None or on_disk == committed:
             return None
         ours = StackFile(self._path, committed)
-        _set(ours, entry.after, entry.holds)
+        _set(ours, entry.after, entry.bakes, entry.holds)
         kept = None
         if on_disk != ours.content:
             kept = self._journal.path.with_name(f"{self._stack}.edited-{datetime.now(UTC):%Y%m%d-%H%M%S}.yaml")
@@ -393,8 +393,11 @@ class Move:
         return f"{told[0].upper()}{told[1:]}, the cluster runs {runs}, and no record of it is written"
 
 
-def _set(file: StackFile, images: Mapping[str, str], holds: list[dict[str, str]]) -> None:
+def _set(
+    file: StackFile, images: Mapping[str, str], bakes: Mapping[str, Any] | None, holds: list[dict[str, str]]
+) -> None:
     file.set(["images"], dict(images))
+    baking.write(file, bakes)
     if holds:
         present: list[dict[str, Any]] = file.get(["holds"]) or []
         held = {hold.get("digest") for hold in present}

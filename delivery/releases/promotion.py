@@ -18,6 +18,7 @@ from adapters.errors import BadInput, Refused
 from adapters.registry import RegistryClient
 from adapters.stackfile import StackFile
 from components.settings import EnvironmentSettings
+from delivery.releases import baking
 from delivery.releases.artifact import Release
 from delivery.releases.compare import forbidden
 from delivery.releases.gates import Verdict, configuration_hash, judge
@@ -77,10 +78,11 @@ class Promotion:
         return [verdict for verdict in self.verdicts if not verdict.open]
 
     def diff(self) -> str:
-        """How the stack file would change."""
+        """How the stack file would change, were it now."""
         file = StackFile(self.present.file.path, self.present.file.content)
         before = file.content.decode().splitlines(keepends=True)
         file.set(["images"], self.after)
+        baking.write(file, baking.begin(self.present, self.after, datetime.now(UTC)))
         name = file.path.name
         return "".join(difflib.unified_diff(before, file.content.decode().splitlines(keepends=True), name, name))
 
@@ -95,6 +97,7 @@ class Promotion:
 
     def entry(self, *, by: str, reason: str, override: bool) -> Entry:
         """The promotion as the journal has it."""
+        now = datetime.now(UTC)
         return Entry(
             operation=Operation.PROMOTION,
             stack=self.stack,
@@ -106,8 +109,10 @@ class Promotion:
             after=self.after,
             by=by,
             reason=reason,
-            started=datetime.now(UTC).isoformat(timespec="milliseconds"),
+            started=now.isoformat(timespec="milliseconds"),
             step=Step.WRITE,
+            baked=baking.written(self.present),
+            bakes=baking.begin(self.present, self.after, now),
             override=_overridden(self.closed, reason) if override and self.closed else None,
         )
 

@@ -1,9 +1,9 @@
 """Rollback: an environment goes back to a release that was verified there, and what it leaves is put on hold.
 
-Images and holds are one commit, so that git says both or neither. It is done during a freeze, too. A release that was
-never deployed there with success is no target, nor one that is on hold, nor one before a pre-deploy command that cannot
-be undone: the last two tell a person to decide. The program refuses held images whatever the command, so `override`
-does not help there; it does for the rest.
+Images and holds are one commit, so that git says both or neither; what is gone back to does not bake. It is done during
+a freeze, too. A release that was never deployed there with success is no target, nor one that is on hold, nor one
+before a pre-deploy command that cannot be undone: the last two tell a person to decide. The program refuses held images
+whatever the command, so `override` does not help there; it does for the rest.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from adapters.git import Repository
 from adapters.registry import RegistryClient, parse_reference
 from adapters.stackfile import StackFile
 from components.settings import EnvironmentSettings
-from delivery.releases import pre_deploy
+from delivery.releases import baking, pre_deploy
 from delivery.releases.artifact import Release
 from delivery.releases.journal import Entry, Operation, Step
 from delivery.releases.present import Present, read_present
@@ -73,6 +73,7 @@ class Rollback:
             step=Step.WRITE,
             override=f"{'; '.join(self.overridden)}: {reason}" if self.overridden else None,
             holds=[{"digest": digest, **hold} for digest in self.replaced],
+            baked=baking.written(self.present),
             cause=cause,
         )
 

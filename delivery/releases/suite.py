@@ -70,15 +70,25 @@ def find_suite(folder: Path, name: str) -> Path:
 
 
 def run_suite(
-    suite: Path, *, environment: str, urls: Mapping[str, str], releases: Mapping[str, str], deadline_s: float
+    suite: Path,
+    *,
+    environment: str,
+    urls: Mapping[str, str],
+    releases: Mapping[str, str],
+    controls: Mapping[str, str],
+    deadline_s: float,
 ) -> SuiteResult:
-    """Run a suite against the services at `urls`, which it expects to be of `releases`, for at most `deadline_s`."""
+    """Run a suite against the services at `urls`, which it expects to be of `releases`, for at most `deadline_s`.
+
+    `controls` are the releases of which a pod serves beside them.
+    """
     if importlib.util.find_spec("pytest") is None:
         raise MachineUnfit("pytest is not installed, which runs the suites", fix="Install requirements.txt")
     environ = {name: value for name, value in os.environ.items() if not name.startswith(_OURS)} | {
         "SLIPWAY_ENVIRONMENT": environment,
         "SLIPWAY_URLS": _pairs(urls),
         "SLIPWAY_RELEASES": _pairs(releases),
+        "SLIPWAY_CONTROLS": _pairs(controls),
         "PYTHONDONTWRITEBYTECODE": "1",
     }
     with tempfile.TemporaryDirectory(prefix="slipway-suite-") as scratch:

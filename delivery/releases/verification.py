@@ -7,13 +7,14 @@ with it in the registry.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from adapters.errors import BadInput
 from adapters.registry import digest_of
 from components.settings import EnvironmentSettings
+from delivery.images import RELEASE_DIGITS
 from delivery.releases.proof import MANUAL, Kind, Piece
 from delivery.releases.running import connect
 from delivery.releases.signing import Signer
@@ -28,7 +29,10 @@ DEADLINE_S = 600.0
 
 @dataclass(frozen=True)
 class Verifier:
-    """Runs suites against one environment. `urls` say where its services are reached; `say` is given progress."""
+    """Runs suites against one environment. `urls` say where its services are reached; `say` is given progress.
+
+    `controls` are the releases of which a pod serves beside a service's own while that bakes.
+    """
 
     subject: Subject
     store: ReleaseStore
@@ -36,6 +40,7 @@ class Verifier:
     urls: Mapping[str, str]
     suites: Path
     say: Callable[[str], None]
+    controls: Mapping[str, str] = field(default_factory=dict)
 
     def run(self, suite: str, deadline_s: float = DEADLINE_S) -> Piece:
         """Run a suite and attach what came of it; `predicate["result"]` of the piece is `pass` or `fail`.
@@ -49,6 +54,7 @@ class Verifier:
             environment=subject.stack,
             urls=self.urls,
             releases={name: found.release for name, found in subject.running.items()},
+            controls=self.controls,
             deadline_s=deadline_s,
         )
         self._say_result(suite, result)
@@ -96,11 +102,18 @@ def verify(
     Raises `Drifted` if the stack's file names something else than what runs, `BadInput` if that is no release, and
     `SlipwayError` if it changed while the suite ran.
     """
-    reached = urls_of(workspace, workspace.environment(stack), urls or {})
+    settings = workspace.environment(stack)
+    reached, controls = urls_of(workspace, settings, urls or {}), control_releases(settings)
     suites = suites_of(workspace.config_dir)
     find_suite(suites, suite)
     with subject_of(workspace, stack, store, connect) as subject:
-        return Verifier(subject, store, signer, reached, suites, say).run(suite, deadline_s)
+        return Verifier(subject, store, signer, reached, suites, say, controls).run(suite, deadline_s)
+
+
+def control_releases(settings: EnvironmentSettings) -> dict[str, str]:
+    """What the controls of an environment call themselves, by service."""
+    digests = {service: str(image.digest) for service, image in settings.controls.items()}
+    return {service: digest.removeprefix("sha256:")[:RELEASE_DIGITS] for service, digest in digests.items()}
 
 
 def record_by_hand(store: ReleaseStore, subject: Subject, signer: Signer, *, result: str, note: str) -> Piece:

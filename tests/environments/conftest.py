@@ -8,10 +8,12 @@ own), a file in it tests one service. `slipway verify STACK SUITE` runs a suite 
 
     --url SERVICE=URL           where a service is reached; again for each service
     --release SERVICE=DIGITS    the first 12 hex digits of the digest it is expected to run; may be left out
+    --control SERVICE=DIGITS    those of the release before, where a pod of it serves beside the expected one
     --environment NAME          the environment's name; may be left out
 
-The same can be given by SLIPWAY_URLS and SLIPWAY_RELEASES (`hello=…`, parted by spaces) and SLIPWAY_ENVIRONMENT, which
-is what `slipway verify` does. Without any URL there is nothing to test: everything is skipped, and says so.
+The same can be given by SLIPWAY_URLS, SLIPWAY_RELEASES and SLIPWAY_CONTROLS (`hello=…`, parted by spaces) and
+SLIPWAY_ENVIRONMENT, which is what `slipway verify` does. Without any URL there is nothing to test: everything is
+skipped, and says so.
 """
 
 from __future__ import annotations
@@ -26,15 +28,20 @@ import httpx2
 import pytest
 
 _TIMEOUT_S = 10.0
+_TRIES = 50
 
 
 @dataclass(frozen=True)
 class Service:
-    """A running service. `release` is what it is expected to run, None if nobody said."""
+    """A running service. `release` is what it is expected to run, None if nobody said.
+
+    `control` is the release before, one pod of which serves beside it while it bakes; None if none does.
+    """
 
     name: str
     url: str
     release: str | None
+    control: str | None
 
     def connect(self) -> httpx2.Client:
         """A client with connections of its own."""
@@ -63,6 +70,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("environment")
     group.addoption("--url", action="append", default=[], metavar="SERVICE=URL", help="where a service is reached")
     group.addoption("--release", action="append", default=[], metavar="SERVICE=DIGITS", help="what it should run")
+    group.addoption("--control", action="append", default=[], metavar="SERVICE=DIGITS", help="what serves beside it")
     group.addoption("--environment", metavar="NAME", help="the name of the environment")
 
 
@@ -73,8 +81,10 @@ def environment(pytestconfig: pytest.Config) -> Environment:
     if not urls:
         pytest.skip("no environment was named: `slipway verify STACK SUITE` does, or --url SERVICE=URL")
     releases = _pairs(pytestconfig, "--release", "SLIPWAY_RELEASES")
+    controls = _pairs(pytestconfig, "--control", "SLIPWAY_CONTROLS")
     name = pytestconfig.getoption("--environment", None) or os.environ.get("SLIPWAY_ENVIRONMENT") or None
-    return Environment(name, {service: Service(service, url, releases.get(service)) for service, url in urls.items()})
+    services = {each: Service(each, url, releases.get(each), controls.get(each)) for each, url in urls.items()}
+    return Environment(name, services)
 
 
 @pytest.fixture(scope="session")
@@ -85,9 +95,13 @@ def hello(environment: Environment) -> Service:
 
 @pytest.fixture
 def client(hello: Service) -> Iterator[httpx2.Client]:
-    """A client of hello that keeps its connection."""
-    with hello.connect() as client:
-        yield client
+    """A client of hello that keeps its connection: to the release under test, rather than to a control beside it."""
+    for _ in range(_TRIES if hello.control else 1):
+        with hello.connect() as client:
+            if hello.control is None or client.get("/version").json().get("release") != hello.control:
+                yield client
+                return
+    pytest.fail(f"{_TRIES} connections were all answered by the control, {hello.control}")
 
 
 @functools.cache

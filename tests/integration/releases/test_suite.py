@@ -45,10 +45,20 @@ def write(tmp_path: Path) -> Callable[[str], Path]:
 
 
 def _run(
-    suite: Path, url: str = "http://127.0.0.1:9", *, release: str = RELEASE, deadline_s: float = 60
+    suite: Path,
+    url: str = "http://127.0.0.1:9",
+    *,
+    release: str = RELEASE,
+    control: str | None = None,
+    deadline_s: float = 60,
 ) -> SuiteResult:
     return run_suite(
-        suite, environment="stage", urls={"hello": url}, releases={"hello": release}, deadline_s=deadline_s
+        suite,
+        environment="stage",
+        urls={"hello": url},
+        releases={"hello": release},
+        controls={"hello": control} if control else {},
+        deadline_s=deadline_s,
     )
 
 
