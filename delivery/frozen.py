@@ -21,7 +21,9 @@ from components.delivery_model import Freeze
 from components.settings import EnvironmentSettings
 from delivery.workspace import DeclaredStack, Workspace
 
-_WORDS = frozenset(f"{PROJECT}:{key}" for key in ("freeze", "holds", "signers", "gates", "mayDiffer", "scan"))
+_WORDS = frozenset(
+    f"{PROJECT}:{key}" for key in ("freeze", "holds", "signers", "gates", "mayDiffer", "scan", "bake", "automation")
+)
 """What people say of releases, which declares nothing."""
 _COMMITS = 200
 """So far back in a file's history is looked for what was there before."""

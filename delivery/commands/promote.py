@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 import click
 
@@ -11,6 +11,7 @@ from delivery import options
 from delivery.console import table
 from delivery.factory import Factory
 from delivery.moving import Moving, look, moving
+from delivery.releases.journal import Entry
 from delivery.releases.promotion import Promotion, keep_part, plan_promotion
 
 _HELP = f"""Bring a release into the environment TO.
@@ -25,7 +26,11 @@ With --service only that service moves: TO's present images with that one exchan
 the proof of its images; verification, soak and sign-off it has to earn, so begin with the first environment.
 
 --override opens closed gates, not freezes and holds; it needs --reason, is recorded, and shows in the history.
-With --json: stack, release, name, from, gates, images, and result, seconds (by step), error; or diff of a dry run.
+Where the stack has `slipway:bake`, the release bakes: for its minutes a replica of the release before serves beside it,
+and alerts that compare the two may roll it back.
+
+With --json: stack, release, name, from, gates, images, and result, baking (since, until, controls), seconds (by step),
+error; or diff of a dry run.
 
 \b
 Examples:
@@ -118,8 +123,21 @@ def _promote(found: Moving, planned: Promotion, *, reason: str, override: bool) 
         if console.json:
             console.facts(planned.to_json() | failed, list)
         raise
-    facts = planned.to_json() | {"changed": True, "result": "succeeded", "seconds": found.timings.seconds}
-    console.facts(facts, lambda: [f"{planned.stack} runs {planned.source.name}, verified. {_took(found)}"])
+    facts = planned.to_json() | {
+        "changed": True,
+        "result": "succeeded",
+        "baking": entry.bakes,
+        "seconds": found.timings.seconds,
+    }
+    console.facts(facts, lambda: _done(planned, entry, found))
+
+
+def _done(planned: Promotion, entry: Entry, found: Moving) -> Iterator[str]:
+    yield f"{planned.stack} runs {planned.source.name}, verified. {_took(found)}"
+    if entry.bakes:
+        controls = ", ".join(entry.bakes.get("controls", {}).values())
+        beside = f" beside {controls}, of which one replica serves on" if controls else ""
+        yield f"It bakes until {entry.bakes['until']}{beside}; `slipway settle {planned.stack}` ends that."
 
 
 def _took(found: Moving) -> str:

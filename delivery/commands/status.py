@@ -24,8 +24,8 @@ _HELP = f"""Show every stack with its last update and the images its file names,
 
 A cluster that does not answer is said of its stack; the command ends with 0. Alerts that are left out, since nothing
 here gives the metrics they read, are named. With --json: config_dir, engine, cluster, links (name, url), stacks (name,
-kind, engine, cluster, last_update, result, images, freeze, holds, problem), unwatched (what is missing: alerts; only
-with a stack that watches).
+kind, engine, cluster, last_update, result, images, freeze, holds, baking, problem), unwatched (what is missing: alerts;
+only with a stack that watches).
 
 \b
 Examples:
@@ -77,6 +77,7 @@ def _stack(workspace: Workspace, stack: DeclaredStack) -> dict[str, Any]:
         "images": {},
         "freeze": None,
         "holds": [],
+        "baking": None,
         "problem": None,
         "unwatched": {},
     }
@@ -97,13 +98,14 @@ def _stack(workspace: Workspace, stack: DeclaredStack) -> dict[str, Any]:
 
 
 def _words(workspace: Workspace, stack: DeclaredStack) -> dict[str, Any]:
-    """What people said of the stack: until when it is frozen, and what must not run there."""
-    if not (stack.file.get(["freeze"]) or stack.file.get(["holds"])):
+    """What was said of the stack: until when it is frozen, what must not run there, until when its release bakes."""
+    if not any(stack.file.get([key]) for key in ("freeze", "holds", "baking")):
         return {}
     settings = workspace.environment(stack.name)
     frozen = settings.freeze if settings.freeze and settings.freeze.is_on(datetime.now(UTC)) else None
     holds = [each.model_dump(mode="json", exclude_none=True) for each in settings.holds]
-    return {"freeze": frozen and frozen.model_dump(mode="json"), "holds": holds}
+    words = {"freeze": frozen and frozen.model_dump(mode="json"), "holds": holds}
+    return words | {"baking": stack.file.get(["baking"])}
 
 
 def _images(stack: DeclaredStack) -> dict[str, Any]:
@@ -139,6 +141,9 @@ def _lines(facts: dict[str, Any]) -> list[str]:
 def _word_lines(stack: dict[str, Any]) -> Iterable[str]:
     if freeze := stack["freeze"]:
         yield f"{stack['name']} is frozen until {freeze['until']}: {freeze['reason']} ({freeze['author']})"
+    if baking := stack["baking"]:
+        beside = ", ".join(baking.get("controls", {}).values())
+        yield f"{stack['name']} bakes until {baking['until']}{f', beside {beside}' if beside else ''}"
     for hold in stack["holds"]:
         yield f"{stack['name']} must not run {hold['digest'][:19]}: {hold['reason']} ({hold['author']})"
 

@@ -1,7 +1,9 @@
-"""The real service hello on an address of this machine, as a pod of an environment would run it."""
+"""The real service hello on an address of this machine, as a pod of an environment would run it, or several of them."""
 
 from __future__ import annotations
 
+import asyncio
+import itertools
 import os
 import socket
 import subprocess
@@ -34,3 +36,44 @@ def hello(*, release: str, environment: str) -> Iterator[str]:
         finally:
             server.kill()
             reader.join()
+
+
+@contextmanager
+def in_turn(urls: list[str]) -> Iterator[str]:
+    """An address whose connections go to each of `urls` in turn while the body runs; its URL."""
+    targets = itertools.cycle(
+        (host, int(port)) for host, _, port in (url.rpartition("//")[2].partition(":") for url in urls)
+    )
+
+    async def pipe(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            while data := await reader.read(65536):
+                writer.write(data)
+                await writer.drain()
+        except ConnectionError:
+            pass
+        finally:
+            writer.close()
+
+    async def relay(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            there = await asyncio.open_connection(*next(targets))
+        except ConnectionError:
+            writer.close()
+            return
+        await asyncio.gather(pipe(reader, there[1]), pipe(there[0], writer))
+
+    async def start() -> asyncio.Server:
+        return await asyncio.start_server(relay, "127.0.0.1", 0)
+
+    loop = asyncio.new_event_loop()
+    server = loop.run_until_complete(start())
+    thread = threading.Thread(target=loop.run_forever)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    finally:
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join()
+        server.close()
+        loop.close()

@@ -15,9 +15,9 @@ import pytest
 from adapters.errors import BadInput
 from adapters.paths import REPOSITORY
 from delivery.releases.suite import SuiteResult, find_suite, run_suite, suites_of
-from tests.integration.releases.serving import hello
+from tests.integration.releases.serving import hello, in_turn
 
-RELEASE = "0123456789ab"
+RELEASE, CONTROL = "0123456789ab", "cdef01234567"
 SUITES = REPOSITORY / "tests" / "environments"
 
 Run = Callable[..., SuiteResult]
@@ -79,6 +79,30 @@ def test_another_release_than_the_expected_one_fails_and_says_what_it_found(url:
     assert [failure.test for failure in result.failures] == ["test_every_answer_is_of_the_expected_release"]
     assert any(RELEASE in line for line in result.failures[0].lines)
     assert result.why == "1 of 6 tests failed: test_every_answer_is_of_the_expected_release"
+
+
+@pytest.fixture(scope="module")
+def beside_a_control(url: str) -> Iterator[str]:
+    """An address whose connections go to hello of `RELEASE` and of `CONTROL` in turn, the control first."""
+    with hello(release=CONTROL, environment="stage") as control, in_turn([control, url]) as address:
+        yield address
+
+
+@pytest.mark.parametrize("suite", ["smoke", "regression"])
+def test_answers_of_the_control_are_accepted_while_a_release_bakes(beside_a_control: str, suite: str) -> None:
+    result = _run(find_suite(SUITES, suite), beside_a_control, control=CONTROL)
+    assert result.passed, result.failures
+
+
+def test_answers_of_another_release_are_not_accepted_beside_a_control(beside_a_control: str) -> None:
+    result = _run(find_suite(SUITES, "smoke"), beside_a_control, control="ba9876543210")
+    assert "test_every_answer_is_of_the_expected_release" in [failure.test for failure in result.failures]
+
+
+def test_a_suite_asks_the_release_rather_than_its_control(url: str) -> None:
+    with in_turn(["http://127.0.0.1:9", "http://127.0.0.1:9"]) as broken, in_turn([url, broken]) as address:
+        result = _run(find_suite(SUITES, "smoke"), address, release="ba9876543210", control=RELEASE)
+    assert not result.passed, "the control answers well, the release not at all"
 
 
 def test_a_service_that_does_not_answer_fails() -> None:

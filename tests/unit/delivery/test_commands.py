@@ -159,6 +159,7 @@ class TestStatus:
             "images": {"hello": {"name": "hello", "tag": "v1", "digest": DIGEST, "release": "1a" * 6}},
             "freeze": None,
             "holds": [],
+            "baking": None,
             "interrupted": None,
             "problem": None,
         }

@@ -69,6 +69,7 @@ class Jobs:
     def __init__(self) -> None:
         self.created: list[dict[str, Any]] = []
         self.deleted: list[str] = []
+        self.deployments: list[dict[str, Any]] = []
         self.fails = False
         self.on_run: Callable[[], None] = lambda: None
 
@@ -94,6 +95,8 @@ class Jobs:
         yield "MODIFIED", self.created[-1] | {"status": {"conditions": [condition]}}
 
     def list(self, _api_version: str, kind: str, *_: str, **__: str) -> list[dict[str, Any]]:
+        if kind == "Deployment":
+            return self.deployments
         if kind == "Job":
             return [job | {"metadata": job["metadata"] | {"uid": "1"}} for job in self.created]
         return [{"metadata": {"name": "migrate-x"}, "status": {"containerStatuses": [{"state": {"terminated": {}}}]}}]
