@@ -19,7 +19,8 @@ from components.monitoring.prometheus import Prometheus, PrometheusArgs
 from components.monitoring.scraping import Targets
 from components.monitoring.sources import Source
 from components.registry import NAMESPACE as REGISTRY_NAMESPACE
-from components.registry import Registry, RegistryAccess, create_registry
+from components.registry import Registry, create_registry
+from components.registry_access import RegistryAccess
 from components.service import Service, ServiceArgs
 from components.settings import EnvironmentSettings, GithubSettings, MonitoringSettings, Settings, SharedSettings
 

@@ -10,7 +10,7 @@ import pulumi_kubernetes as k8s
 from components import labels
 from components.model import EnvironmentRules
 from components.pods import RESTRICTED
-from components.registry import RegistryAccess
+from components.registry_access import RegistryAccess
 
 PULL_SECRET = "registry-pull"  # noqa: S105 - the name of an object
 

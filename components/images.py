@@ -11,7 +11,7 @@ import pulumi
 import pulumi_docker as docker
 
 from adapters.registry import Reference
-from components.registry import RegistryAccess
+from components.registry_access import RegistryAccess
 from components.settings import EnvironmentSettings
 
 _RELEASE_LENGTH = 12

@@ -6,67 +6,30 @@ read-write one knows only who may push; the read-only one knows those who pull, 
 
 from __future__ import annotations
 
-import base64
 import hashlib
 import hmac
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-import bcrypt
 import pulumi
 import pulumi_kubernetes as k8s
 
-from components import labels, pods
+from components import htpasswd, labels, pods
 from components.collection import GarbageCollection, GarbageCollectionArgs
 from components.model import Credentials, InClusterRegistry
 from components.monitoring.names import NAMESPACE as MONITORING_NAMESPACE
-from components.settings import ClusterSettings, SharedSettings
+from components.registry_access import RegistryAccess
+from components.settings import SharedSettings
 from components.storage import CLAIM, CONFIG_FILE, CONFIG_PATH, PORT, STORAGE_PATH, together, volume, volume_mount
 
 NAMESPACE = "slipway-registry"
 WRITER, READER = "registry", "registry-read"
 METRICS_PORT_NAME = "metrics"
 _APPLICATION, _METRICS_PORT = "registry", 5001
-_BCRYPT_COST = 5
-"""What `htpasswd -B` takes by default. Distribution hashes at every request, and at 10 each takes 80 ms of a core."""
-_BCRYPT_ALPHABET = bytes.maketrans(
-    b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/",
-    b"./ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789",
-)
 _AUTH_PATH, _TLS_PATH = "/etc/distribution/auth", "/etc/distribution/tls"
 _TIMEOUT = "150s"  # above the progress deadline
 _PROGRESS_DEADLINE_S = 120
-
-
-@dataclass(frozen=True)
-class RegistryAccess:
-    """Where the registry is and who asks: nodes that pull, and we who look tags up; None where it asks for none."""
-
-    push: str
-    pull: str
-    puller: Credentials | None
-    looker: Credentials | None
-
-    @classmethod
-    def of(cls, settings: ClusterSettings) -> RegistryAccess:
-        """What a stack's configuration says; environments compute it, so that they read no other stack's outputs."""
-        registry, known = settings.registry, settings.registry_credentials
-        # Looking up goes to the address for pushing, where those who only pull may be unknown.
-        return cls(push=registry.push, pull=registry.pull, puller=known.pull, looker=known.push or known.pull)
-
-    def docker_config(self) -> pulumi.Output[str] | None:
-        """What a pull secret holds: credentials for the host that image names begin with."""
-        if self.puller is None:
-            return None
-        username = self.puller.username
-
-        def config(password: str) -> str:
-            auth = base64.b64encode(f"{username}:{password}".encode()).decode()
-            entry = {"username": username, "password": password, "auth": auth}
-            return json.dumps({"auths": {self.pull.partition("/")[0]: entry}}, sort_keys=True)
-
-        return self.puller.password.output().apply(config)
 
 
 @dataclass(frozen=True)
@@ -161,7 +124,7 @@ class Registry(pulumi.ComponentResource):
         )
 
     def _create_passwords(self, instance: str, users: list[Credentials]) -> k8s.core.v1.Secret:
-        lines = [self._htpasswd(user) for user in users]
+        lines = [htpasswd.line(user, self._args.cluster) for user in users]
         return k8s.core.v1.Secret(
             f"{instance}-users",
             metadata=self._metadata(f"{instance}-users", "users"),
@@ -309,9 +272,9 @@ class Registry(pulumi.ComponentResource):
                         ],
                         resources=pods.resources(cpu="50m", memory="64Mi", memory_limit="256Mi"),
                         security_context=pods.container_security(),
-                        startup_probe=_probe(period=1, failures=60),
-                        readiness_probe=_probe(period=2, failures=3),
-                        liveness_probe=_probe(period=10, failures=3),
+                        startup_probe=pods.http_probe("/", port="https", period=1, failures=60),
+                        readiness_probe=pods.http_probe("/", port="https", period=2, failures=3),
+                        liveness_probe=pods.http_probe("/", port="https", period=10, failures=3),
                         lifecycle=k8s.core.v1.LifecycleArgs(
                             pre_stop=k8s.core.v1.LifecycleHandlerArgs(sleep=k8s.core.v1.SleepActionArgs(seconds=3))
                         ),
@@ -381,12 +344,6 @@ class Registry(pulumi.ComponentResource):
             f"{labels.CONFIG_HASH}-secrets": secrets,
         }
 
-    def _htpasswd(self, user: Credentials) -> pulumi.Output[str]:
-        salt = bcrypt_salt(f"{self._args.cluster}/{user.username}")
-        return user.password.output().apply(
-            lambda password: f"{user.username}:{bcrypt.hashpw(password.encode(), salt).decode()}"
-        )
-
     def _metadata(self, name: str, component: str) -> k8s.meta.v1.ObjectMetaArgs:
         return k8s.meta.v1.ObjectMetaArgs(
             name=name, namespace=NAMESPACE, labels=labels.standard(_APPLICATION, component)
@@ -419,24 +376,8 @@ def create_registry(
     )
 
 
-def bcrypt_salt(of: str) -> bytes:
-    """A salt that is the same in each run, or every update would find another hash; made of what is public."""
-    raw = hashlib.sha256(of.encode()).digest()[:16]
-    encoded = base64.b64encode(raw).rstrip(b"=").translate(_BCRYPT_ALPHABET)
-    return f"$2b${_BCRYPT_COST:02}$".encode() + encoded
-
-
 def _http_secret(password: str) -> str:
     return hmac.new(password.encode(), b"registry http secret", hashlib.sha256).hexdigest()
-
-
-def _probe(*, period: int, failures: int) -> k8s.core.v1.ProbeArgs:
-    return k8s.core.v1.ProbeArgs(
-        http_get=k8s.core.v1.HTTPGetActionArgs(path="/", port="https", scheme="HTTPS"),
-        period_seconds=period,
-        timeout_seconds=3,
-        failure_threshold=failures,
-    )
 
 
 def _port(name: str) -> k8s.networking.v1.NetworkPolicyPortArgs:
