@@ -20,23 +20,10 @@ from adapters.stackfile import StackFile
 from local.cluster import Cluster
 from local.images import build_service
 from local.platform import services
+from tests.done import Done
 
 SLIPWAY = [sys.executable, "-m", "delivery"]
 _LONGEST_S = 300
-
-
-@dataclass(frozen=True)
-class Done:
-    """How a command ended, and what it said."""
-
-    code: int
-    out: str
-    err: str
-
-    @property
-    def said(self) -> str:
-        """Both outputs, for assertions about what a person saw."""
-        return self.out + self.err
 
 
 @dataclass

@@ -10,7 +10,8 @@ import pytest
 
 from adapters.errors import BadInput, Refused, Unreachable
 from adapters.kubernetes import JsonObject
-from tests.e2e.platform import Done, Platform
+from tests.done import Done
+from tests.e2e.platform import Platform
 
 DIGEST = f"sha256:{'0' * 64}"
 

@@ -14,7 +14,8 @@ from typing import Any
 import pytest
 
 from local import scan
-from tests.e2e.platform import Done, Platform, changed_service
+from tests.done import Done
+from tests.e2e.platform import Platform, changed_service
 from tests.integration.releases.vulnerabilities import Vulnerability, environment, make_database, osv_service
 
 _SOAK = {"soaked": {"stack": "stage", "minutes": 1, "requests": 1000}}

@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from tests.e2e.platform import Done, Platform
+from tests.done import Done
+from tests.e2e.platform import Platform
 from tests.e2e.test_release_journey import Source
 
 _STACK = "stage"

@@ -32,6 +32,7 @@ from delivery.releases.records import write_record
 from delivery.releases.signing import Signer, Trust
 from delivery.releases.store import ReleaseStore
 from local import scan
+from tests.done import Done
 from tests.integration.releases.building import Bench, Sources
 from tests.integration.releases.vulnerabilities import Vulnerability, environment, make_database, osv_service
 
@@ -44,17 +45,6 @@ pytestmark = [
 ROLES = {"ci": "builder", "verifier": "verifier", "alice": "approver"}
 HARMLESS = Vulnerability("CVE-2099-0001", "zlib", "low", ecosystem="deb")
 BAD = Vulnerability("CVE-2099-0002", "zlib", "critical", "9:9", ecosystem="deb")
-
-
-@dataclass(frozen=True)
-class Done:
-    code: int
-    out: str
-    err: str
-
-    @property
-    def json(self) -> Any:
-        return json.loads(self.out)
 
 
 @dataclass

@@ -14,10 +14,11 @@ from adapters.errors import Unreachable
 from delivery.releases import verification
 from delivery.releases.artifact import REPOSITORY
 from delivery.releases.proof import Kind, Piece
+from tests.done import Done
 from tests.integration.releases.moves.conftest import keys, team  # noqa: F401 - fixtures
 from tests.integration.releases.moves.team import Team
 from tests.integration.releases.serving import hello
-from tests.unit.delivery.conftest import Done, Step
+from tests.unit.delivery.conftest import Step
 
 DEAD = "hello=http://127.0.0.1:9"
 

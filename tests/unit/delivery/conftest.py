@@ -20,6 +20,7 @@ from semver import VersionInfo
 from adapters.passphrase import Passphrase
 from delivery.cli import main
 from delivery.factory import Seams
+from tests.done import Done
 
 PASSPHRASE = "correct horse battery"
 PASSWORD = "the-password-of-push"
@@ -199,32 +200,6 @@ def registry() -> Iterator[FakeRegistry]:
 @pytest.fixture(scope="session")
 def crypter_and_salt() -> tuple[Passphrase, str]:
     return Passphrase.create(PASSPHRASE)
-
-
-@dataclass(frozen=True)
-class Done:
-    """How a command ended, and what it said."""
-
-    code: int
-    out: str
-    err: str
-
-    @property
-    def said(self) -> str:
-        return self.out + self.err
-
-    @property
-    def json(self) -> Any:
-        return json.loads(self.out)
-
-    def explains(self, code: int, *words: str) -> None:
-        """One paragraph on standard error, with these words, and this exit code."""
-        assert self.code == code, self.said
-        assert "Traceback" not in self.said
-        assert self.err.startswith("slipway: ")
-        assert len(self.err.strip().splitlines()) == 1, self.err
-        for word in words:
-            assert word in self.err, self.err
 
 
 @dataclass

@@ -30,7 +30,8 @@ from delivery.releases.records import Record, read_records
 from delivery.releases.signing import Signer
 from delivery.releases.store import ReleaseStore
 from delivery.workspace import Workspace
-from tests.unit.delivery.conftest import Done, FakeEngine
+from tests.done import Done
+from tests.unit.delivery.conftest import FakeEngine
 
 KILLED = 9
 
