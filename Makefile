@@ -2,11 +2,11 @@
 # `.venv` is made from pinned, hashed requirements by uv, which itself is pinned and hashed.
 
 PYTHON ?= python3
-VENV := .venv
+VENV ?= .venv
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help up down status test unit lint fix schema pins clean
+.PHONY: help venv up down status test unit integration e2e pulumi lint fix schema pins clean
 
 help: ## list these commands
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -18,6 +18,8 @@ $(VENV)/.installed: requirements.txt requirements-dev.txt requirements-uv.txt py
 	@$(BIN)/uv pip sync --quiet --compile-bytecode --python $(BIN)/python --require-hashes requirements-dev.txt requirements-uv.txt
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
 	@touch $@
+
+venv: $(VENV)/.installed ## the virtual environment, with the command in it
 
 up: $(VENV)/.installed ## from a fresh machine to test, stage and prod serving, links printed
 	@$(BIN)/slipway up --yes
@@ -34,12 +36,24 @@ test: $(VENV)/.installed ## every test that can run on this machine
 unit: $(VENV)/.installed ## the tests that need no cluster
 	@$(BIN)/python -m pytest --numprocesses=2 --dist=loadfile tests/unit services $(PYTEST_ARGS)
 
-lint: $(VENV)/.installed ## code, types, import layers, YAML
+integration: $(VENV)/.installed ## the tests against parts that really run, and those of the alert rules
+	@$(BIN)/python -m pytest --numprocesses=2 --dist=loadgroup tests/integration tests/rules $(PYTEST_ARGS)
+
+e2e: $(VENV)/.installed ## the tests of a whole platform
+	@$(BIN)/python -m pytest tests/e2e $(PYTEST_ARGS)
+
+pulumi: $(VENV)/.installed ## the tests that need the Pulumi CLI, which has to be there
+	@pulumi version
+	@$(BIN)/python -m pytest -m pulumi_cli $(PYTEST_ARGS)
+
+lint: $(VENV)/.installed ## code, types, import layers, YAML, workflows, Dockerfiles, secrets
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-cache
 	@$(BIN)/yamllint --strict .
+	@$(BIN)/zizmor --quiet --offline .
+	@$(BIN)/python -m local.lint
 
 fix: $(VENV)/.installed ## what the linters can mend by themselves
 	@$(BIN)/ruff check --fix .
