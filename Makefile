@@ -6,7 +6,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help venv up down status test unit integration e2e pulumi lint fix schema pins clean
+.PHONY: help venv up down status test unit integration e2e pulumi lint fix hooks schema pins clean
 
 help: ## list these commands
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -42,8 +42,7 @@ integration: $(VENV)/.installed ## the tests against parts that really run, and 
 e2e: $(VENV)/.installed ## the tests of a whole platform
 	@$(BIN)/python -m pytest tests/e2e $(PYTEST_ARGS)
 
-pulumi: $(VENV)/.installed ## the tests that need the Pulumi CLI, which has to be there
-	@pulumi version
+pulumi: $(VENV)/.installed ## the tests that need the Pulumi CLI
 	@$(BIN)/python -m pytest -m pulumi_cli $(PYTEST_ARGS)
 
 lint: $(VENV)/.installed ## code, types, import layers, YAML, workflows, Dockerfiles, secrets
@@ -58,6 +57,9 @@ lint: $(VENV)/.installed ## code, types, import layers, YAML, workflows, Dockerf
 fix: $(VENV)/.installed ## what the linters can mend by themselves
 	@$(BIN)/ruff check --fix .
 	@$(BIN)/ruff format .
+
+hooks: $(VENV)/.installed ## let git ask the linters before each commit
+	@$(BIN)/pre-commit install
 
 schema: $(VENV)/.installed ## schemas/stack.schema.json, made anew from components/settings.py
 	@$(BIN)/python -m components.schema

@@ -6,19 +6,23 @@ Every git command names its repository, and asks nobody anything.
 
 from __future__ import annotations
 
+import contextlib
 import functools
-from collections.abc import Mapping, Sequence
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
 from adapters.command import CommandFailed, run
-from adapters.errors import BadInput, Refused, SlipwayError
+from adapters.errors import BadInput, Refused, SlipwayError, Unreachable
 
 _FALLBACK = ("-c", "user.name=slipway", "-c", "user.email=slipway@localhost", "-c", "commit.gpgsign=false")
 _QUIET = {"GIT_TERMINAL_PROMPT": "0", "GIT_EDITOR": "true", "LC_ALL": "C"}
 _LOG_FORMAT = "%H%x1f%an%x1f%aI%x1f%B%x1e"
 _SHOWN_DIGITS = 12
+_ORDINARY = "100644"
+"""The mode of a file that is neither a program nor a link."""
 
 
 @dataclass(frozen=True)
@@ -34,6 +38,14 @@ class Commit:
     def title(self) -> str:
         """The message's first line."""
         return self.message.partition("\n")[0]
+
+
+@dataclass(frozen=True)
+class Change:
+    """What a commit does to a file. `is_edit`: it was there, is there, and is an ordinary file as before."""
+
+    path: str
+    is_edit: bool
 
 
 class Repository:
@@ -141,6 +153,77 @@ class Repository:
         count = [f"--max-count={limit}"] if limit is not None else []
         text = self._run("log", f"--format={_LOG_FORMAT}", *count, "--", *([str(path)] if path else []))
         return [_commit(entry) for entry in text.split("\x1e") if entry.strip()]
+
+    def resolve(self, name: str) -> str:
+        """The commit that a branch, a tag or digits name; raises `BadInput` for what names none."""
+        _ = self.git_dir
+        try:
+            return self._run("rev-parse", "--verify", "--quiet", "--end-of-options", f"{name}^{{commit}}").strip()
+        except CommandFailed:
+            raise BadInput(
+                f"there is no commit {name!r}",
+                where=str(self.directory),
+                fix="Fetch it (in a workflow: `fetch-depth: 0` of the checkout)",
+            ) from None
+
+    def between(self, base: str, head: str) -> list[Commit]:
+        """The commits that `head` has and `base` has not, the first one first; both are names of commits."""
+        names = (self.resolve(base), self.resolve(head))
+        text = self._run("log", "--reverse", f"--format={_LOG_FORMAT}", f"{names[0]}..{names[1]}", "--")
+        return [_commit(entry) for entry in text.split("\x1e") if entry.strip()]
+
+    def changes(self, commit: str) -> list[Change]:
+        """What a commit does to which files, from the directory on; of a merge, what it does to its first parent."""
+        argv = ("diff-tree", "-r", "-z", "--root", "--no-commit-id", "--no-renames", "--diff-merges=first-parent")
+        fields = self._run(*argv, self.resolve(commit)).split("\0")[:-1]
+        return [
+            Change(path, status == "M" and before == after == _ORDINARY)
+            for raw, path in zip(fields[::2], fields[1::2], strict=True)
+            for before, after, _, _, status in [raw.removeprefix(":").split(" ")]
+        ]
+
+    @contextlib.contextmanager
+    def checked_out(self, commit: str) -> Iterator[Path]:
+        """This directory as a commit has it, somewhere else, for as long as it is needed."""
+        sha, prefix = self.resolve(commit), self._run("rev-parse", "--show-prefix").strip()
+        with tempfile.TemporaryDirectory(prefix="slipway-commit-") as scratch:
+            tree = Path(scratch) / "tree"
+            self._run("worktree", "add", "--quiet", "--detach", str(tree), sha)
+            try:
+                yield tree / prefix
+            finally:
+                self._run("worktree", "remove", "--force", str(tree))
+
+    def fetch(self, remote: str, branch: str) -> str:
+        """The commit that a branch of a remote has now; raises `Unreachable` where the remote does not answer."""
+        _ = self.git_dir
+        try:
+            self._run("fetch", "--quiet", remote, f"refs/heads/{branch}")
+        except CommandFailed as error:
+            raise Unreachable(f"git cannot fetch {branch} of {remote}: {error.paragraph()}") from None
+        return self.resolve("FETCH_HEAD")
+
+    def rebase(self, onto: str) -> None:
+        """Put what `onto` has not behind it; where both changed the same, undoes it and raises `Refused`."""
+        try:
+            self._run(*self._identity(), "rebase", "--quiet", self.resolve(onto))
+        except CommandFailed as error:
+            with contextlib.suppress(CommandFailed):
+                self._run("rebase", "--abort")
+            raise Refused(
+                f"others have changed the same meanwhile: {error.paragraph()}",
+                where=str(self.directory),
+                fix="Bring both together by hand (`git rebase`), and push",
+            ) from None
+
+    def push(self, remote: str, commit: str, branch: str, *, force: bool = False) -> str | None:
+        """Make a remote's branch this commit; None, or why the remote did not take it. An empty commit removes it."""
+        _ = self.git_dir
+        try:
+            self._run("push", "--quiet", *(["--force"] if force else []), remote, f"{commit}:refs/heads/{branch}")
+        except CommandFailed as error:
+            return error.output.strip()
+        return None
 
     def person(self) -> str | None:
         """Who commits here, by git's configuration: a name, None where it knows none."""

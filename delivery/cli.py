@@ -11,6 +11,7 @@ import click
 from adapters.errors import BadInput, SlipwayError
 from delivery import options
 from delivery.commands import (
+    check,
     cluster,
     compare,
     down,
@@ -21,6 +22,7 @@ from delivery.commands import (
     hold,
     preview,
     promote,
+    publish,
     release,
     render,
     rollback,
@@ -77,6 +79,8 @@ for _command in (
     freeze.freeze,
     freeze.unfreeze,
     compare.compare,
+    check.check,
+    publish.publish,
     cluster.cluster,
     engine.engine,
     release.release,

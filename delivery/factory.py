@@ -94,9 +94,13 @@ class Factory:
     def find(self) -> Workspace | None:
         """The stacks there are, without starting or changing anything; None if the local platform was never made."""
         if (directory := self._named_directory()) is not None:
-            return self._open(TeamPlatform(directory))
+            return self._open(TeamPlatform(directory, environ=self.seams.environ))
         platform = self.seams.local_platform().find()
         return None if platform is None else self._open(platform)
+
+    def at(self, directory: Path) -> Workspace:
+        """The stacks as another state of the same configuration directory has them. Only to be looked at."""
+        return self._open(TeamPlatform(directory, self.workspace().platform.env, environ=self.seams.environ))
 
     def committed(self) -> Workspace:
         """The stacks a local platform will have once it is made: those of this checkout. Only to be looked at."""
@@ -105,7 +109,7 @@ class Factory:
     def prepare(self) -> Workspace:
         """The stacks, with the local platform made and started if it is meant."""
         if (directory := self._named_directory()) is not None:
-            return self._open(TeamPlatform(directory))
+            return self._open(TeamPlatform(directory, environ=self.seams.environ))
         return self._open(self.seams.local_platform().prepare())
 
     @property

@@ -5,10 +5,14 @@ The commands know only this protocol. `local.platform.LocalPlatform` is one; wha
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
+
+LINKS = "SLIPWAY_LINKS"
+"""The environment variable that says where a team's services are reached from here."""
 
 
 class Platform(Protocol):
@@ -44,6 +48,7 @@ class TeamPlatform:
     env: Mapping[str, str] = field(default_factory=dict)
     signers: Mapping[str, Path] = field(default_factory=dict)
     """None: a team's keys are with those who sign."""
+    environ: Mapping[str, str] = field(default_factory=lambda: os.environ)
 
     def before(self, stack: str) -> None:
         """A team sees to its images itself."""
@@ -52,5 +57,5 @@ class TeamPlatform:
         """A team's services are reached by its own ways."""
 
     def links(self) -> Mapping[str, str]:
-        """None that we know of."""
-        return {}
+        """What SLIPWAY_LINKS says, such as `prod/hello=https://hello.example.com`, with spaces between."""
+        return dict(pair.partition("=")[::2] for pair in self.environ.get(LINKS, "").split())

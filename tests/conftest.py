@@ -75,7 +75,7 @@ def _lacking() -> str:
 def cluster_spec() -> clusters.ClusterSpec:
     """What the session's cluster is made from; its name is unique to this process."""
     if lacking := _lacking():
-        pytest.skip(lacking)
+        (pytest.fail if os.environ.get("SLIPWAY_REQUIRE_CLUSTER") else pytest.skip)(lacking)
     return clusters.ClusterSpec(
         name=f"test-{os.getpid()}", pause=platform_image_names()["pause"], images=tuple(platform_images())
     )

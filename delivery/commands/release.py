@@ -21,6 +21,7 @@ from delivery.workspace import Workspace
 
 if TYPE_CHECKING:
     from delivery.releases.build import BuiltRelease
+    from delivery.releases.making import BuiltService
     from delivery.releases.prune import Plan
 
 _SHORT = 19  # `sha256:` and twelve digits
@@ -40,6 +41,7 @@ Examples:
   slipway release build
   slipway release build --source ~/shop --as ci
   slipway release build --dirty --allow-unscanned
+  slipway release build --dry-run
 
 \b
 Exit codes: 0 done, 1 failed, 3 bad input or a Dockerfile that does not build,
@@ -124,6 +126,7 @@ def release() -> None:
 @click.option("--rebuild", is_flag=True, help="Also what did not change, on the base images of today.")
 @click.option("--with", "tool", type=click.Choice(["docker", "buildah"]), help="[default: docker where it answers]")
 @click.option("--allow-unscanned", is_flag=True, help="Where nobody can look for vulnerabilities, record that.")
+@click.option("--dry-run", is_flag=True, help="Build and scan everything, and push nothing: needs no key.")
 @stack_option
 @options.as_option
 @options.json_option
@@ -137,6 +140,7 @@ def build(
     rebuild: bool,
     tool: str | None,
     allow_unscanned: bool,
+    dry_run: bool,
     stack: str | None,
     name: str | None,
 ) -> None:
@@ -144,26 +148,29 @@ def build(
     # Few commands need what builds and scans, and every command waits for what is imported here.
     from delivery.releases import builders  # noqa: PLC0415
     from delivery.releases import source as sources  # noqa: PLC0415
-    from delivery.releases.build import BuildOptions, ReleaseBuild  # noqa: PLC0415
+    from delivery.releases.build import ReleaseBuild  # noqa: PLC0415
+    from delivery.releases.making import BuildOptions, Making  # noqa: PLC0415
     from delivery.releases.scanners import Programs, Scanners  # noqa: PLC0415
     from local import scan  # noqa: PLC0415
 
     with sources.open_source(sources.find_directory(source), dirty=dirty) as found:
         workspace = factory.workspace()
         stack = _stack(workspace, stack)
+        making = Making(
+            source=found,
+            builder=builders.choose(tool),
+            scanners=Scanners(Programs(scan.syft, scan.grype, scan.pip_audit)),
+            rules=workspace.environment(stack).scan,
+            options=BuildOptions(rebuild=rebuild, allow_unscanned=allow_unscanned),
+        )
+        if dry_run:
+            services = making.try_out()
+            facts = {"tag": found.tag, "commit": found.commit, "services": _service_facts(services), "pushed": False}
+            factory.console.facts(facts, lambda: _service_lines(services))
+            return
         signer = signer_for(workspace, "builder", name)
-        rules = workspace.environment(stack).scan
         with open_store(workspace, stack) as (store, registry):
-            built = ReleaseBuild(
-                source=found,
-                store=store,
-                registry=registry,
-                signer=signer,
-                builder=builders.choose(tool),
-                scanners=Scanners(Programs(scan.syft, scan.grype, scan.pip_audit)),
-                rules=rules,
-                options=BuildOptions(rebuild=rebuild, allow_unscanned=allow_unscanned),
-            ).run()
+            built = ReleaseBuild.of(making, store, registry, signer).run()
     factory.console.facts(_built_facts(built), lambda: _built_lines(built))
 
 
@@ -290,11 +297,21 @@ def _built_facts(built: BuiltRelease) -> dict[str, Any]:
         "digest": built.release.digest,
         "commit": built.release.commit,
         "new": built.is_new,
-        "services": {service.name: service.to_json() for service in built.services},
+        "services": _service_facts(built.services),
     }
 
 
+def _service_facts(services: Sequence[BuiltService]) -> dict[str, Any]:
+    return {service.name: service.to_json() for service in services}
+
+
 def _built_lines(built: BuiltRelease) -> Iterator[str]:
+    yield from _service_lines(built.services)
+    state = "is in the registry" if built.is_new else "was in the registry already"
+    yield f"Release {built.tag} {state}: {built.release.digest[:_SHORT]}. Next: slipway promote {built.tag} STACK"
+
+
+def _service_lines(services: Sequence[BuiltService]) -> Iterator[str]:
     rows = [
         (
             service.name,
@@ -302,14 +319,12 @@ def _built_lines(built: BuiltRelease) -> Iterator[str]:
             "built" if service.built else f"unchanged since {service.since}",
             service.scan.result,
         )
-        for service in built.services
+        for service in services
     ]
     yield from table(rows, ("service", "image", "", "scan"))
-    for service in built.services:
+    for service in services:
         for line in service.scan.lines():
             yield f"  {service.name}: {line}"
-    state = "is in the registry" if built.is_new else "was in the registry already"
-    yield f"Release {built.tag} {state}: {built.release.digest[:_SHORT]}. Next: slipway promote {built.tag} STACK"
 
 
 def _listed(entries: Sequence[Entry]) -> list[str]:

@@ -8,86 +8,31 @@ same command run again finishes what is missing.
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from dataclasses import dataclass, fields
+from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from adapters import ociarchive
-from adapters.errors import BadInput, MachineUnfit, Refused, SlipwayError
+from adapters.errors import Refused, SlipwayError
 from adapters.progress import say, step
 from adapters.registry import RegistryClient
-from components.delivery_model import ScanRules
-from delivery.releases import provenance, scan
+from delivery.releases import provenance
 from delivery.releases.artifact import REPOSITORY, Release
-from delivery.releases.builders import Builder
-from delivery.releases.proof import Kind, Piece
-from delivery.releases.scan import Scan
-from delivery.releases.scanners import CouldNotLook, Parts, Scanners
+from delivery.releases.making import BuiltService, Image, Making, built
+from delivery.releases.proof import Kind
+from delivery.releases.scanners import Parts
 from delivery.releases.signing import Signer
-from delivery.releases.source import SERVICES, Source, SourceService, tag_of
+from delivery.releases.source import SourceService, tag_of
 from delivery.releases.store import ReleaseStore
-from local.images import BuiltImage
 
 _CONTENT_DIGITS = 24
 _AT_ONCE = 4
-_SHOWN = 8
 _ROLE = "builder"
 FIXED = ("sha-", "v")
 """What tags begin with that mean one image for ever."""
-
-Clock = Callable[[], datetime]
-
-
-@dataclass(frozen=True)
-class BuildOptions:
-    """`rebuild` also builds what did not change, on today's base; `allow_unscanned` goes on where nobody can look."""
-
-    rebuild: bool = False
-    allow_unscanned: bool = False
-
-
-@dataclass
-class _Image:
-    """The image of a service on its way: made here, or known from before with what it is made of."""
-
-    service: SourceService
-    digest: str
-    archive: Path | None
-    commit: str
-    """The commit it was built of: an earlier one where its content did not change."""
-    started: datetime
-    ended: datetime
-    parts: Parts | None = None
-    scan: Scan | None = None
-    proof: Sequence[Piece] = ()
-
-    @property
-    def is_known(self) -> bool:
-        return self.archive is None
-
-
-@dataclass(frozen=True)
-class BuiltService:
-    """What became of one service."""
-
-    name: str
-    digest: str
-    built: bool
-    commit: str
-    scan: Scan
-
-    @property
-    def since(self) -> str:
-        """The tag of the commit that it was built of."""
-        return tag_of(self.commit)
-
-    def to_json(self) -> dict[str, Any]:
-        """For `--json`."""
-        facts = {"digest": self.digest, "built": self.built, "commit": self.commit, "scan": self.scan.result}
-        return facts | {"findings": [found.to_json() for found in self.scan.findings], "why": self.scan.why or None}
 
 
 @dataclass(frozen=True)
@@ -100,19 +45,19 @@ class BuiltRelease:
     is_new: bool
 
 
-@dataclass(frozen=True)
-class ReleaseBuild:
-    """Everything that a build works with."""
+@dataclass(frozen=True, kw_only=True)
+class ReleaseBuild(Making):
+    """Everything that a build works with which is pushed."""
 
-    source: Source
     store: ReleaseStore
     registry: RegistryClient
     signer: Signer
-    builder: Builder
-    scanners: Scanners
-    rules: ScanRules
-    options: BuildOptions = BuildOptions()
-    now: Clock = field(default=lambda: datetime.now(UTC))
+
+    @classmethod
+    def of(cls, making: Making, store: ReleaseStore, registry: RegistryClient, signer: Signer) -> Self:
+        """What is made as `making` does, pushed to a registry and signed."""
+        shared = {each.name: getattr(making, each.name) for each in fields(making)}
+        return cls(store=store, registry=registry, signer=signer, **shared)
 
     def run(self) -> BuiltRelease:
         """Build, scan, push.
@@ -127,19 +72,13 @@ class ReleaseBuild:
             release = Release(self.source.commit, {image.service.name: image.digest for image in images})
             self._require_free_tags(release)
             for image in images:
-                self._list_parts(image)
-                image.scan = self._scan(image)
+                self.examine(image)
             self._refuse_what_failed(images)
             with step(f"pushing {', '.join(image.service.name for image in images)}"):
                 with ThreadPoolExecutor(_AT_ONCE) as executor:
                     list(executor.map(self._publish, images))
                 is_new = self._publish_release(release, started)
-        services = [
-            BuiltService(image.service.name, image.digest, not image.is_known, image.commit, image.scan)
-            for image in images
-            if image.scan is not None
-        ]
-        return BuiltRelease(release, self.source.tag, services, is_new)
+        return BuiltRelease(release, self.source.tag, built(images), is_new)
 
     def _require_trusted(self) -> None:
         """Nothing is built whose proof would not count in the end."""
@@ -152,19 +91,14 @@ class ReleaseBuild:
                 fix=f"Name its public half there, with the role {_ROLE}",
             )
 
-    def _make(self, service: SourceService, scratch: Path) -> _Image:
+    def _make(self, service: SourceService, scratch: Path) -> Image:
         known = None if self.options.rebuild else self._known(service)
         if known is not None:
             say(f"  {service.name} has not changed since {tag_of(known.commit)}: {known.digest[:19]}")
             return known
-        started = self.now()
-        try:
-            built: BuiltImage = self.builder.build(service, scratch)
-        except BadInput as error:  # it names a place that is gone by now, since the commit was checked out anew
-            raise BadInput(error.what, where=f"{SERVICES}/{service.name}/Dockerfile", fix=error.fix) from error
-        return _Image(service, built.digest, built.archive, self.source.commit, started, self.now())
+        return self.build(service, scratch)
 
-    def _known(self, service: SourceService) -> _Image | None:
+    def _known(self, service: SourceService) -> Image | None:
         """The image made of the same content before, if a builder says so whose word counts.
 
         The tag only says where to look. What was built of files that are in no commit is not taken for a commit's.
@@ -186,7 +120,7 @@ class ReleaseBuild:
             return None
         piece, commit = fitting[-1]
         parts = Parts(listed[-1].predicate)
-        return _Image(service, digest, None, commit, piece.at, piece.at, parts=parts, proof=proof)
+        return Image(service, digest, None, commit, piece.at, piece.at, parts=parts, proof=proof)
 
     def _require_free_tags(self, release: Release) -> None:
         """Nothing is scanned or pushed if in the end a tag could not be set."""
@@ -203,47 +137,14 @@ class ReleaseBuild:
                     "again (`git commit --allow-empty`), since the base or the builder changed meanwhile",
                 )
 
-    def _list_parts(self, image: _Image) -> None:
-        if image.archive is None:
-            return
-        try:
-            image.parts = self.scanners.parts(image.archive, image.service.name)
-        except (CouldNotLook, MachineUnfit) as error:
-            if not self.options.allow_unscanned:
-                raise
-            image.scan = scan.unscanned(error.what, self.rules)
-
-    def _scan(self, image: _Image) -> Scan:
-        if image.scan is not None or image.parts is None:
-            return image.scan or scan.unscanned("syft has not listed what it is made of", self.rules)
-        try:
-            look = self.scanners.look(image.parts, image.service.name, image.service.requirements)
-        except (CouldNotLook, MachineUnfit) as error:
-            if not self.options.allow_unscanned:
-                raise
-            say(f"  {image.service.name} is not scanned: {error.what}")
-            return scan.unscanned(error.what, self.rules)
-        return scan.judge(look, self.rules, self.now().date())
-
-    def _refuse_what_failed(self, images: Sequence[_Image]) -> None:
+    def _refuse_what_failed(self, images: Sequence[Image]) -> None:
         failed = [(image, image.scan) for image in images if image.scan is not None and image.scan.result == "fail"]
         for image, result in failed:
             if image.is_known:  # it is in the registry with an earlier scan, whose word is no longer the last one
                 self._attach(image, Kind.SCAN, result.predicate(self.now()))
-        if failed:
-            told = [f"{image.service.name}: {found}" for image, result in failed for found in result.failing]
-            ended = [
-                f"the exception for {rule.id} ended on {rule.until}" for _, result in failed for rule in result.expired
-            ]
-            more = f"; and {len(told) - _SHOWN} more" if len(told) > _SHOWN else ""
-            raise Refused(
-                f"the scan found what is not to be released: {'; '.join([*told[:_SHOWN], *ended])}{more}",
-                allowed=f"nothing from {self.rules.fail_on} on (`slipway:scan.failOn`)",
-                fix="Update the packages (--rebuild takes the base's of today), or accept one for a while in "
-                "`slipway:scan.exceptions`, with a date and a reason",
-            )
+        self.refuse(images)
 
-    def _publish(self, image: _Image) -> None:
+    def _publish(self, image: Image) -> None:
         name = image.service.name
         if image.archive is not None:
             pushed = ociarchive.push(self.registry, name, image.archive)
@@ -269,7 +170,7 @@ class ReleaseBuild:
         self.store.push(release, [self.source.tag])
         return True
 
-    def _attach(self, image: _Image, kind: Kind, predicate: dict[str, Any]) -> None:
+    def _attach(self, image: Image, kind: Kind, predicate: dict[str, Any]) -> None:
         self.store.attach(image.service.name, image.digest, kind, predicate, self.signer)
 
 

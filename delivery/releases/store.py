@@ -218,7 +218,7 @@ class ReleaseStore:
         if found := _DIGEST_PART.fullmatch(name):
             matching = {digest for digest in tags.values() if digest.startswith(f"sha256:{found[1]}")}
         elif _COMMIT_PART.fullmatch(name):
-            matching = {digest for tag, digest in tags.items() if tag.startswith(name)}
+            matching = {digest for tag, digest in tags.items() if tag.startswith(name) or _is_commit(name, tag)}
         else:
             return None
         if len(matching) > 1:
@@ -247,6 +247,11 @@ def _ordered(pieces: Iterable[Piece]) -> list[Piece]:
             same.append(piece.predicate)
         ordered.append(piece)
     return ordered
+
+
+def _is_commit(name: str, tag: str) -> bool:
+    """Whether a name with all digits of a commit means the tag, which has twelve of them."""
+    return tag.startswith("sha-") and name.startswith(tag)
 
 
 def _digest_in(image: str) -> str:

@@ -29,7 +29,9 @@ class Linter:
 LINTERS: Mapping[str, Linter] = {
     # Its checks of scripts by shellcheck and pyflakes would depend on what a machine happens to have.
     "actionlint": Linter(
-        "github.com/rhysd/actionlint/cmd/actionlint", ["-no-color", "-shellcheck=", "-pyflakes="], [".github/workflows/*"]
+        "github.com/rhysd/actionlint/cmd/actionlint",
+        ["-no-color", "-shellcheck=", "-pyflakes="],
+        [".github/workflows/*"],
     ),
     "dockerfile": Linter("slipway.local/dockerfile", files=["Dockerfile", "**/Dockerfile"]),
     "gitleaks": Linter(
@@ -61,9 +63,8 @@ def _run(name: str) -> int:
     files = _tracked(linter.files) if linter.files else []
     if linter.files and not files:
         return 0
-    done = subprocess.run(
-        [path_of(name), *linter.arguments, *files], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False
-    )
+    argv = [str(path_of(name)), *linter.arguments, *files]
+    done = subprocess.run(argv, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
     if done.returncode:  # they all say that all is well, too
         print(f"{name}:\n{done.stdout.rstrip()}")
     return done.returncode

@@ -12,7 +12,8 @@ from adapters.command import run
 from adapters.errors import Unreachable
 from adapters.registry import RegistryClient
 from components.delivery_model import ScanRules
-from delivery.releases.build import BuildOptions, BuiltRelease, ReleaseBuild
+from delivery.releases.build import BuiltRelease, ReleaseBuild
+from delivery.releases.making import BuildOptions
 from delivery.releases.scan import Finding, Look
 from delivery.releases.scanners import CouldNotLook, Parts, Programs, Scanners
 from delivery.releases.signing import Signer

@@ -14,7 +14,7 @@ from adapters.errors import Refused, Unreachable
 from adapters.registry import RegistryClient
 from components.delivery_model import ScanException, ScanRules
 from delivery.releases.artifact import REPOSITORY, Release
-from delivery.releases.build import BuildOptions
+from delivery.releases.making import BuildOptions
 from delivery.releases.proof import Kind, Piece
 from delivery.releases.scan import Finding
 from delivery.releases.signing import Signer

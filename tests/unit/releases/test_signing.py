@@ -20,6 +20,8 @@ from delivery.releases.signing import PAYLOAD_TYPE, STATEMENT_TYPE, Signer, Trus
 
 STATEMENT = {"_type": STATEMENT_TYPE, "subject": [], "predicateType": "https://example.com", "predicate": {"a": "ü"}}
 
+NO_KEY = b"-----BEGIN PRIVATE KEY-----\nc2VjcmV0\n-----END PRIVATE KEY-----\n"  # gitleaks:allow
+
 
 @pytest.fixture
 def alice() -> Signer:
@@ -206,7 +208,7 @@ def test_a_key_is_read_from_its_file(alice: Signer, tmp_path: Path, passphrase: 
     [
         (None, None, "cannot be read: No such file"),
         (b"secret stuff", None, "holds no signing key"),
-        (b"-----BEGIN PRIVATE KEY-----\nc2VjcmV0\n-----END PRIVATE KEY-----\n", None, "holds no signing key"),  # gitleaks:allow
+        (NO_KEY, None, "holds no signing key"),
         (b"-----BEGIN ENCRYPTED SIGSTORE PRIVATE KEY-----\nsecret", None, "in cosign's own form"),
         (ec.generate_private_key(ec.SECP384R1()), None, "of another kind"),
         (ed25519.Ed25519PrivateKey.generate(), None, "of another kind"),
