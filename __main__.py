@@ -8,13 +8,14 @@ from components import pods
 from components.cluster import create_provider
 from components.environment import Environment, EnvironmentArgs
 from components.images import Images
-from components.monitoring import coverage, rules
+from components.monitoring import coverage, own_rules, rules
 from components.monitoring.access import MonitoringAccess
 from components.monitoring.alertmanager import Alertmanager, AlertmanagerArgs
 from components.monitoring.certificates import CertificateProber, CertificateProberArgs
 from components.monitoring.names import AGENTS_NAMESPACE, NAMESPACE
 from components.monitoring.namespace import MonitoringNamespace
 from components.monitoring.node_exporter import NodeExporter
+from components.monitoring.own_rules import OwnRules, OwnRulesArgs
 from components.monitoring.prometheus import Prometheus, PrometheusArgs
 from components.monitoring.scraping import Targets
 from components.monitoring.sources import Source
@@ -48,10 +49,16 @@ def environment(settings: EnvironmentSettings) -> None:
     running = {name: images.of(name) for name in names}
     services = {
         name: Service(
-            name, ServiceArgs(shape, running[name], place, settings.stack, images.control_of(name)), opts=inside
+            name,
+            ServiceArgs(shape, running[name], place, settings.stack, images.control_of(name), settings.runbooks),
+            opts=inside,
         )
         for name, shape in settings.services.items()
     }
+    for name, shape in settings.services.items():
+        if shape.rules:
+            files = own_rules.read(settings.directory, shape.rules, settings.stack, name)
+            OwnRules(f"{name}-rules", OwnRulesArgs(name, files, place, settings.stack), opts=inside)
     pulumi.export("namespace", settings.stack)
     pulumi.export("addresses", {name: service.address for name, service in services.items()})
     pulumi.export("images", {name: image.reference for name, image in running.items()})
@@ -77,7 +84,7 @@ def monitoring(settings: MonitoringSettings) -> None:
             images=images,
             targets=Targets(settings.environments, alertmanager.targets, settings.certificates, present),
             cluster=settings.cluster.identifier,
-            rules=rules.load(present),
+            rules=rules.load(present, runbooks=settings.runbooks),
             place=place,
         ),
         opts=inside,

@@ -293,6 +293,20 @@ class Objectives(Model):
         return self
 
 
+Runbooks = Annotated[
+    str,
+    Field(
+        pattern=r"^(https?://\S+/|docs/runbooks/)$",
+        description="What addresses of runbooks begin with in alerts: where this repository's `docs/runbooks/` can be "
+        "read, with a slash at the end. Default: the path within the repository.",
+    ),
+]
+RUNBOOKS = "docs/runbooks/"
+"""Where the pages are, in the repository."""
+
+RuleFilePath = Annotated[str, Field(pattern=r"^[-._A-Za-z0-9][-._A-Za-z0-9/]*\.ya?ml$")]
+
+
 class Service(Model):
     """The shape of one service; which image it runs stands in `slipway:images`."""
 
@@ -320,6 +334,11 @@ class Service(Model):
     objectives: Objectives | None = Field(
         default=None,
         description="What its users are promised. Default: nothing beyond what every service is watched for.",
+    )
+    rules: Annotated[tuple[RuleFilePath, ...], Field(strict=False)] = Field(
+        default=(),
+        description="Files of Prometheus' rules of its own, by their paths relative to this file. In them "
+        "`${environment}` and `${service}` stand for the names. Default: none.",
     )
 
     @model_validator(mode="after")

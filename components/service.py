@@ -28,13 +28,17 @@ _TIMEOUT_MARGIN_S = 30  # pulumi-kubernetes waits on after the progress deadline
 
 @dataclass(frozen=True)
 class ServiceArgs:
-    """What runs (`image`), in what shape, and where; `control` is what one pod runs beside it."""
+    """What runs (`image`), in what shape, and where; `control` is what one pod runs beside it.
+
+    Alerts name pages at `runbooks`.
+    """
 
     shape: model.Service
     image: Image
     environment: Environment
     namespace: str
     control: Image | None = None
+    runbooks: str = model.RUNBOOKS
 
 
 class Service(pulumi.ComponentResource):
@@ -242,7 +246,7 @@ class Service(pulumi.ComponentResource):
                 namespace=namespace,
                 labels=self._labels() | {RULES_LABEL: "true"},
             ),
-            data={file: slo.rules_of(namespace, self._name, objectives)},
+            data={file: slo.rules_of(namespace, self._name, objectives, self._args.runbooks)},
             opts=self._inside(),
         )
 

@@ -34,6 +34,7 @@ from components.delivery_model import (
 )
 from components.github_model import GithubModel
 from components.model import (
+    RUNBOOKS,
     Cluster,
     EnvironmentRules,
     Image,
@@ -42,6 +43,7 @@ from components.model import (
     PlatformImages,
     Registry,
     RegistryCredentials,
+    Runbooks,
     Service,
 )
 from components.monitoring.model import Address, AlertmanagerModel, LeftOut, MonitoringImages, PrometheusModel
@@ -59,6 +61,11 @@ class Settings(Model):
     def stack(self) -> str:
         """The stack's name; an environment's is its namespace's too."""
         return self._stack
+
+    @property
+    def directory(self) -> Path:
+        """The configuration directory, which paths in the stack file are relative to."""
+        return self._directory
 
     @classmethod
     def from_mapping(
@@ -197,6 +204,7 @@ class EnvironmentSettings(ClusterSettings):
         default=None, description="For a time nothing new comes in. Default: it is not frozen."
     )
     scan: ScanRules = Field(default_factory=ScanRules, description="What a scan of an image lets pass.")
+    runbooks: Runbooks = RUNBOOKS
     bake: Bake = Field(
         default_factory=Bake, description="How long a release is watched after its promotion, and by what."
     )
@@ -317,6 +325,7 @@ class MonitoringSettings(ClusterSettings):
         description="What is not watched: `node` where node-exporter may not run on nodes, `registry` where it is run "
         "elsewhere. `slipway status` names the alerts that are left out with it.",
     )
+    runbooks: Runbooks = RUNBOOKS
     platform_images: MonitoringImages = Field(
         default_factory=MonitoringImages, description="Images of the monitoring. Default: public ones."
     )

@@ -8,7 +8,7 @@ once it runs. Alerts say how bad they are, what is the matter, and which page te
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Self
 
@@ -21,13 +21,11 @@ from adapters import yamledit
 from adapters.errors import BadInput
 from adapters.paths import REPOSITORY
 from adapters.stackfile import KeyPath
-from components.complaints import Locator, complaint
+from components.complaints import complaint
+from components.model import RUNBOOKS
 from components.monitoring.sources import Source, selectors, source_of
 
 DIRECTORY = Path(__file__).parent / "rules"
-RUNBOOKS = "docs/runbooks/"
-"""Where the pages are, in the repository; what `runbook_url` begins with."""
-
 BASIC = frozenset((Source.SERVICES, Source.KUBELET, Source.APISERVER, Source.COREDNS, Source.PROMETHEUS))
 """What is there wherever Prometheus is."""
 
@@ -124,17 +122,18 @@ class RuleFile:
                 f"this is not YAML: {error.problem}", where=f"{where}, line {mark.line + 1}" if mark else where
             ) from None
 
-        def locate(path: KeyPath) -> str:
-            lines = (yamledit.line_of(text, tuple(path[:end])) for end in range(len(path), -1, -1))
-            return f"{where}, line {next((line for line in lines if line), 1)}"
-
+        file = cls(where, text, ())
         try:
-            document = _Document.model_validate(content)
+            file = replace(file, groups=_Document.model_validate(content).groups)
         except ValidationError as error:
-            raise complaint(error, _Document, locate) from None
-        file = cls(where, text, document.groups)
-        file._refuse_duplicates(locate)
+            raise complaint(error, _Document, file.place) from None
+        file._refuse_duplicates()
         return file
+
+    def place(self, path: KeyPath) -> str:
+        """Where a key path of it is, for error messages: file and line."""
+        lines = (yamledit.line_of(self.text, tuple(path[:end])) for end in range(len(path), -1, -1))
+        return f"{self.where}, line {next((line for line in lines if line), 1)}"
 
     @property
     def rules(self) -> list[Rule]:
@@ -160,18 +159,18 @@ class RuleFile:
     def _selectors(self) -> Iterator[VectorSelector]:
         return (selector for rule in self.rules for selector in selectors(rule.expr))
 
-    def _refuse_duplicates(self, locate: Locator) -> None:
+    def _refuse_duplicates(self) -> None:
         seen: set[object] = set()
         for at, group in enumerate(self.groups):
             if group.name in seen:
-                raise BadInput(f"there are two groups {group.name!r}", where=locate(("groups", at, "name")))
+                raise BadInput(f"there are two groups {group.name!r}", where=self.place(("groups", at, "name")))
             seen.add(group.name)
             for index, rule in enumerate(group.rules):
                 key = (rule.record, rule.alert, tuple(sorted(rule.labels.items())))
                 if key in seen:
                     raise BadInput(
                         f"the rule {rule.record or rule.alert} is there twice",
-                        where=locate(("groups", at, "rules", index)),
+                        where=self.place(("groups", at, "rules", index)),
                         fix="Give one of them another name or labels",
                     )
                 seen.add(key)

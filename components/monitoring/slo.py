@@ -18,8 +18,8 @@ from typing import Any
 
 import yaml
 
-from components.model import Objectives
-from components.monitoring.rules import RUNBOOKS, RuleFile
+from components.model import RUNBOOKS, Objectives
+from components.monitoring.rules import RuleFile
 
 _LEAST_BAD = 10
 _ALWAYS_AN_OUTAGE = 0.9  # of the requests; the threshold is never above it
@@ -59,8 +59,11 @@ class _Objective:
     promise: str
 
 
-def rules_of(environment: str, service: str, objectives: Objectives) -> str:
-    """The text of a file of rules: counts by window, the part of the budget that is left, and alerts."""
+def rules_of(environment: str, service: str, objectives: Objectives, runbooks: str = RUNBOOKS) -> str:
+    """The text of a file of rules: counts by window, the part of the budget that is left, and alerts.
+
+    `runbooks` is what the addresses of the alerts' pages begin with.
+    """
     found = list(_objectives(environment, service, objectives))
     identity = {"environment": environment, "service": service}
     name, period = f"objectives-{environment}-{service}", f"{objectives.period_days}d"
@@ -73,6 +76,8 @@ def rules_of(environment: str, service: str, objectives: Objectives) -> str:
         {"name": name, "interval": _INTERVAL, "rules": counts + alerts},
         {"name": f"{name}-budget", "interval": _PERIOD_INTERVAL, "rules": budgets},
     ]
+    for alert in alerts:
+        alert["annotations"]["runbook_url"] = f"{runbooks}{alert['alert']}.md"
     text = yaml.safe_dump({"groups": groups}, sort_keys=False, width=1000, allow_unicode=True)
     return RuleFile.parse(f"rules of the objectives of {service} in {environment}", text).text
 
@@ -141,7 +146,6 @@ def _alert(name: str, objective: _Objective, period_days: int, identity: dict[st
         "annotations": {
             "summary": f"{where} uses up its error budget of {{{{ $labels.objective }}}}",
             "description": f"Promised: {objective.promise}. The budget of {period_days} days goes by {shares}.",
-            "runbook_url": f"{RUNBOOKS}{name}.md",
         },
     }
 
@@ -163,7 +167,6 @@ def _unmeasured(
         "annotations": {
             "summary": "The latency objective of {{ $labels.service }} in {{ $labels.environment }} cannot be measured",
             "description": f"Its histogram has no bucket up to {objectives.latency.below_seconds:g} s.",
-            "runbook_url": f"{RUNBOOKS}ObjectiveUnmeasured.md",
         },
     }
 

@@ -136,6 +136,9 @@ class Configuration:
         text = committed.read_text(encoding="utf-8").replace("$schema=", f"$schema={REPOSITORY}/")
         (self.directory / committed.name).write_text(text, encoding="utf-8")
         file = StackFile.load(self.directory / committed.name)
+        for rules in _rule_files(file):
+            (self.directory / rules).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(REPOSITORY / rules, self.directory / rules)
         file.encryption_salt = salt
         kind = file.get(["kind"])
         if kind in _IN_A_CLUSTER:
@@ -218,6 +221,12 @@ class Configuration:
 
 def _committed() -> list[Path]:
     return sorted(REPOSITORY.glob("Pulumi.*.yaml"))
+
+
+def _rule_files(file: StackFile) -> list[str]:
+    """What a stack file names beside itself: rules of services."""
+    services = file.get(["services"]) or {}
+    return [path for service in services.values() for path in service.get("rules", ())]
 
 
 def _follow_checkout(file: StackFile, here: Here) -> None:

@@ -234,3 +234,20 @@ def test_no_key_is_left_when_it_is_removed(state: Path, configuration: Configura
     configuration.remove()
     assert not configuration.signers.files
     assert not (state / "signers").exists()
+
+
+def test_rules_that_a_stack_names_beside_itself_come_along(
+    state: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    checkout = tmp_path / "checkout"
+    checkout.mkdir()
+    for path in REPOSITORY.glob("Pulumi*.yaml"):
+        shutil.copy(path, checkout)
+    (checkout / "alerts").mkdir()
+    (checkout / "alerts" / "hello.yaml").write_text("groups: []\n")
+    prod = StackFile.load(checkout / "Pulumi.prod.yaml")
+    prod.set(["services", "hello", "rules"], ["alerts/hello.yaml"])
+    prod.save()
+    monkeypatch.setattr(module, "REPOSITORY", checkout)
+    _generated()
+    assert (state / "config" / "alerts" / "hello.yaml").read_text() == "groups: []\n"

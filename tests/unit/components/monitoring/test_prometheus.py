@@ -95,6 +95,14 @@ def test_it_may_read_nodes_and_metrics_and_nothing_of_any_namespace(declare: Dec
     assert not recorded.of("Role")
 
 
+def test_pages_of_alerts_are_where_the_settings_say(declare: Declare) -> None:
+    recorded = declare(committed("monitoring") | {"runbooks": "https://example.org/runbooks/"}, stack="monitoring")
+    files = recorded.one("ConfigMap", "prometheus-rules").manifest["data"].values()
+    rules = [rule for text in files for group in yaml.safe_load(text)["groups"] for rule in group["rules"]]
+    pages = {rule["annotations"]["runbook_url"] for rule in rules if "alert" in rule}
+    assert {page.rpartition("/")[0] for page in pages} == {"https://example.org/runbooks"}
+
+
 def test_what_is_left_out_is_neither_scraped_nor_watched_and_is_named(declare: Declare) -> None:
     config = committed("monitoring") | {"leaveOut": ["node", "registry"], "certificates": []}
     recorded = declare(config, stack="monitoring")

@@ -82,6 +82,14 @@ def test_a_wrong_objective_is_refused_by_its_key(objectives: dict[str, Any], wor
     assert "slipway:services.hello.objectives" in str(refused.value)
 
 
+def test_alerts_name_pages_where_the_settings_say_that_they_can_be_read(declare: Declare) -> None:
+    config = environment() | {"runbooks": "https://example.org/runbooks/"}
+    text = declare(config, stack="prod").one("ConfigMap", "hello-objectives").manifest["data"].popitem()[1]
+    pages = {rule.annotations["runbook_url"] for rule in RuleFile.parse("made", text).rules if rule.alert}
+    assert "https://example.org/runbooks/ErrorBudgetBurns.md" in pages
+    assert {page.rpartition("/")[0] for page in pages} == {"https://example.org/runbooks"}
+
+
 def test_the_rules_are_in_the_environment_where_prometheus_finds_them(declare: Declare) -> None:
     config = environment()
     config["services"]["hello"]["objectives"] = {"availability": 99.9}
