@@ -142,12 +142,12 @@ def policies(recorded: Recorded, environment: str) -> list[str]:
     return [p.get("branchPattern") or p["tagPattern"] for p in found if p["environment"] == environment]
 
 
-def test_every_environment_stack_is_an_environment_of_github_and_only_test_takes_development_branches(
+def test_every_environment_stack_is_one_of_github_and_only_test_takes_development_branches_and_versions(
     recorded: Recorded,
 ) -> None:
     assert {r.request.name for r in of(recorded, "RepositoryEnvironment")} == {"test", "stage", "prod"}
     assert {name: policies(recorded, name) for name in ("test", "stage")} == {
-        "test": ["main", "development/**/*"],
+        "test": ["main", "development/**/*", "v*"],
         "stage": ["main"],
     }
 
