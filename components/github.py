@@ -16,7 +16,7 @@ import pulumi_github as github
 
 from components import github_files
 from components.github_environment import GithubEnvironment, GithubEnvironmentArgs
-from components.github_model import EnvironmentModel, GithubModel
+from components.github_model import GithubModel
 
 _GITHUB_ACTIONS = 15368
 """The ID of the App that reports the checks of workflows; a check of that name by anybody else counts for nothing."""
@@ -66,10 +66,7 @@ class Repository(pulumi.ComponentResource):
         self.rulesets = {"main": self._create_main(), "main-always": self._create_main_always()}
         self.rulesets["versions"] = self._create_versions()
         self._create_settings()
-        self.environments = {
-            environment: self._create_environment(environment, shape)
-            for environment, shape in self._shape.environments.items()
-        }
+        self.environments = self._create_environments()
         self.register_outputs({"fullName": self.repository.full_name})
 
     def _create_repository(self) -> github.Repository:
@@ -248,8 +245,14 @@ class Repository(pulumi.ComponentResource):
                 opts=self._inside(),
             )
 
-    def _create_environment(self, name: str, shape: EnvironmentModel) -> GithubEnvironment:
-        return GithubEnvironment(name, GithubEnvironmentArgs(shape, self.repository.name), opts=self._inside())
+    def _create_environments(self) -> dict[str, GithubEnvironment]:
+        """Each twice: a rollback, a job of main, waits for nobody: it goes back to what was let in before."""
+        shapes = dict(self._shape.environments)
+        shapes |= {f"{name}-rollback": shape.for_rollback() for name, shape in self._shape.environments.items()}
+        return {
+            name: GithubEnvironment(name, GithubEnvironmentArgs(shape, self.repository.name), opts=self._inside())
+            for name, shape in shapes.items()
+        }
 
     def _inside(self, depends_on: list[pulumi.Resource] | None = None) -> pulumi.ResourceOptions:
         return pulumi.ResourceOptions(parent=self, depends_on=depends_on)

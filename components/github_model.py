@@ -61,6 +61,10 @@ class EnvironmentModel(Model):
         default={}, description="What workflows read as `secrets.NAME` in this environment; encrypted."
     )
 
+    def for_rollback(self) -> Self:
+        """The same with nobody to ask and nothing to wait for, and for the default branch alone."""
+        return self.model_copy(update={"reviewers": (), "wait_minutes": 0, "branches": ("main",), "tags": ()})
+
 
 class GithubModel(Model):
     """A repository, what protects it, and what its workflows are told."""

@@ -145,11 +145,23 @@ def policies(recorded: Recorded, environment: str) -> list[str]:
 def test_every_environment_stack_is_one_of_github_and_only_test_takes_development_branches_and_versions(
     recorded: Recorded,
 ) -> None:
-    assert {r.request.name for r in of(recorded, "RepositoryEnvironment")} == {"test", "stage", "prod"}
+    names = {r.request.name for r in of(recorded, "RepositoryEnvironment")}
+    assert {name for name in names if not name.endswith("-rollback")} == {"test", "stage", "prod"}
     assert {name: policies(recorded, name) for name in ("test", "stage")} == {
         "test": ["main", "development/**/*", "v*"],
         "stage": ["main"],
     }
+
+
+def test_a_rollback_waits_for_nobody_and_is_a_job_of_main_with_the_secrets_of_its_environment(declare: Declare) -> None:
+    changed = config()
+    changed["github"]["environments"]["prod"]["secrets"] = {"SLIPWAY_PASSPHRASE": Plain("the passphrase of prod")}
+    recorded = declare(changed, stack="github")
+    rollback = one(recorded, "RepositoryEnvironment", "prod-rollback")
+    assert (rollback["reviewers"], rollback["waitTimer"], rollback["canAdminsBypass"]) == ([], 0, False)
+    assert policies(recorded, "prod-rollback") == policies(recorded, "test-rollback") == ["main"]
+    secrets = {r.manifest["environment"]: r.manifest["value"] for r in of(recorded, "ActionsEnvironmentSecret")}
+    assert secrets == dict.fromkeys(["prod", "prod-rollback"], "the passphrase of prod")
 
 
 def test_tags_may_be_let_in_by_pattern(declare: Declare) -> None:
@@ -202,7 +214,7 @@ def test_secrets_reach_github_and_are_in_clear_nowhere(declare: Declare) -> None
         "variables": {"SLIPWAY_RUNNER": "inside"},
     }
     recorded = declare(changed, stack="github")
-    everywhere, inside = one(recorded, "ActionsSecret"), one(recorded, "ActionsEnvironmentSecret")
+    everywhere, inside = one(recorded, "ActionsSecret"), of(recorded, "ActionsEnvironmentSecret")[0].manifest
     assert (everywhere["secretName"], everywhere["value"]) == ("SLIPWAY_APP_KEY", "the key of the app")
     assert inside == {
         "repository": "slipway",
@@ -210,7 +222,7 @@ def test_secrets_reach_github_and_are_in_clear_nowhere(declare: Declare) -> None
         "secretName": "SLIPWAY_PASSPHRASE",
         "value": "the passphrase of prod",
     }
-    assert one(recorded, "ActionsEnvironmentVariable")["value"] == "inside"
+    assert {r.manifest["value"] for r in of(recorded, "ActionsEnvironmentVariable")} == {"inside"}
     for resource in recorded.resources:
         assert "the key of" not in in_clear(resource)
         assert "the passphrase of" not in in_clear(resource)
