@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from adapters import yamledit
 from adapters.errors import BadInput
 from adapters.paths import REPOSITORY
 from adapters.stackfile import StackFile
@@ -281,3 +282,35 @@ def test_a_mistake_in_the_stack_file_is_one_paragraph_with_its_line(
     with pytest.raises(BadInput, match=said) as raised:
         Settings.from_file(written(tmp_path, text.replace(old, new)))
     assert re.match(r"Pulumi\.github\.yaml, line \d+, slipway:github", raised.value.where)
+
+
+COMMITTED = REPOSITORY / ".github"
+"""The files of this repository, which fixtures above take away from where the program looks."""
+
+
+def test_every_committed_job_of_ci_can_be_required_and_the_check_of_the_app_is_not_one_that_it_bypasses() -> None:
+    shape = Settings.from_file(StackFile.load(REPOSITORY / "Pulumi.github.yaml")).github
+    checks = github_files.required_checks(COMMITTED, shape.checks)
+    always = github_files.required_checks(COMMITTED, shape.automation.checks, triggers=("pull_request", "push"))
+    assert {"lint", "unit", "integration", "e2e"} <= {*checks}
+    assert always == ("image-configuration",)
+    assert not {*checks} & {*always}
+
+
+def test_every_committed_owner_may_own_code() -> None:
+    shape = Settings.from_file(StackFile.load(REPOSITORY / "Pulumi.github.yaml")).github
+    github_files.check_owners(COMMITTED, shape.may_own_code())
+
+
+def test_every_variable_and_secret_that_workflows_read_is_in_the_documentation() -> None:
+    files = [*COMMITTED.glob("workflows/*.yml"), *COMMITTED.glob("actions/*/action.yml")]
+    read = {name for file in files for name in re.findall(r"\b(?:vars|secrets)\.[A-Z_]+", file.read_text())}
+    documented = set(re.findall(r"`((?:vars|secrets)\.[A-Z_]+)`", (REPOSITORY / "docs" / "github.md").read_text()))
+    assert read - {"secrets.GITHUB_TOKEN"} == documented
+
+
+def test_every_job_that_reads_a_secret_is_in_an_environment() -> None:
+    for file in COMMITTED.glob("workflows/*.yml"):
+        jobs: dict[str, Any] = yamledit.parse(file.read_text())["jobs"]
+        outside = [name for name, job in jobs.items() if "secrets.SLIPWAY" in str(job) and not job.get("environment")]
+        assert outside == [], file.name
