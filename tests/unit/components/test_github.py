@@ -314,3 +314,17 @@ def test_every_job_that_reads_a_secret_is_in_an_environment() -> None:
         jobs: dict[str, Any] = yamledit.parse(file.read_text())["jobs"]
         outside = [name for name, job in jobs.items() if "secrets.SLIPWAY" in str(job) and not job.get("environment")]
         assert outside == [], file.name
+
+
+def test_the_check_of_the_app_is_made_by_the_code_of_main_and_not_by_that_of_the_commit_it_judges() -> None:
+    job = yamledit.parse((COMMITTED / "workflows" / "commits.yml").read_text())["jobs"]["image-configuration"]
+    first, *_, last = job["steps"]
+    assert first["uses"].startswith("actions/checkout@")
+    assert first["with"]["ref"] == "${{ env.BRANCH }}"
+    assert "default_branch" in job["env"]["BRANCH"]
+    assert "github.sha" in last["env"]["COMMIT"]
+
+
+def test_rollbacks_run_where_nobody_has_to_be_asked() -> None:
+    job = yamledit.parse((COMMITTED / "workflows" / "rollback.yml").read_text())["jobs"]["rollback"]
+    assert job["environment"] == "${{ inputs.stack }}-rollback"
