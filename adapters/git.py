@@ -225,6 +225,25 @@ class Repository:
             return error.output.strip()
         return None
 
+    @property
+    def upstream(self) -> tuple[str, str] | None:
+        """The remote and its branch that the present branch follows; None where it follows none."""
+        _ = self.git_dir
+        try:
+            name = self._run("rev-parse", "--abbrev-ref", "--symbolic-full-name", "@{upstream}").strip()
+        except CommandFailed:
+            return None
+        remote, _, branch = name.partition("/")
+        return remote, branch
+
+    def unpushed(self, path: Path | None = None) -> list[Commit]:
+        """The commits, of `path` or all, that the branch followed lacks, as far as is known here: nobody is asked."""
+        if self.upstream is None:
+            return []
+        names = [str(path)] if path else []
+        text = self._run("log", f"--format={_LOG_FORMAT}", "@{upstream}..HEAD", "--", *names)
+        return [_commit(entry) for entry in text.split("\x1e") if entry.strip()]
+
     def person(self) -> str | None:
         """Who commits here, by git's configuration: a name, None where it knows none."""
         try:

@@ -14,6 +14,7 @@ from delivery.factory import Factory
 from delivery.releases.access import open_store
 from delivery.releases.journal import interrupted
 from delivery.releases.proof import Kind, Piece
+from delivery.releases.reconciled import unreconciled
 from delivery.releases.records import Known, Record, read_records
 from delivery.releases.store import ReleaseStore
 from delivery.stack import Update
@@ -26,8 +27,9 @@ whom and why, what is proven of it, whether gates were overridden, and whether i
 
 It is read from the signed records in the registry, so it is the same with either engine. A record that does not count
 is shown with what is wrong with it. With --updates, and for a stack that is no environment: what the engine recorded.
-With --json: stack, interrupted, holds, releases (name, release, from, kind, result, started, ended, seconds, by,
-reason, cause, override, proof, hold, irreversible, signed_by, fault), or updates.
+What git's main lacks of it is called unreconciled. With --json: stack, interrupted, unreconciled, holds, releases
+(name, release, from, kind, result, started, ended, seconds, steps, by, reason, cause, alert, override, proof, hold,
+irreversible, signed_by, fault), or updates.
 
 \b
 Examples:
@@ -74,6 +76,7 @@ def _show_releases(factory: Factory, workspace: Workspace, stack: str, limit: in
     facts = {
         "stack": stack,
         "interrupted": interrupted(workspace.config_dir, stack),
+        "unreconciled": unreconciled(workspace.config_dir, workspace.path(stack)),
         "releases": [
             row.to_json() | {"proof": _proven(known, row.release), "hold": holds.get(row.release)} for row in rows
         ],
@@ -119,6 +122,8 @@ def _claim(piece: Piece) -> str:
 def _release_lines(rows: Sequence[Record], facts: Mapping[str, Any]) -> Iterator[str]:
     if facts["interrupted"]:
         yield from (facts["interrupted"], "")
+    if facts["unreconciled"]:
+        yield from (f"unreconciled, since git's main lacks: {', '.join(facts['unreconciled'])}", "")
     if not rows:
         yield "No release was promoted yet."
         return

@@ -18,14 +18,15 @@ from delivery.console import table
 from delivery.factory import Factory
 from delivery.images import describe_image
 from delivery.releases.journal import interrupted
+from delivery.releases.reconciled import unreconciled
 from delivery.workspace import DeclaredStack, Workspace
 
 _HELP = f"""Show every stack with its last update and the images its file names, and the links of the local platform.
 
 A cluster that does not answer is said of its stack; the command ends with 0. Alerts that are left out, since nothing
 here gives the metrics they read, are named. With --json: config_dir, engine, cluster, links (name, url), stacks (name,
-kind, engine, cluster, last_update, result, images, freeze, holds, baking, problem), unwatched (what is missing: alerts;
-only with a stack that watches).
+kind, engine, cluster, last_update, result, images, freeze, holds, baking, unreconciled, problem), unwatched (what is
+missing: alerts; only with a stack that watches).
 
 \b
 Examples:
@@ -78,12 +79,14 @@ def _stack(workspace: Workspace, stack: DeclaredStack) -> dict[str, Any]:
         "freeze": None,
         "holds": [],
         "baking": None,
+        "unreconciled": [],
         "problem": None,
         "unwatched": {},
     }
     try:
         facts["images"] = _images(stack)
         facts["interrupted"] = interrupted(workspace.config_dir, stack.name)
+        facts["unreconciled"] = unreconciled(workspace.config_dir, workspace.path(stack.name))
         facts |= _words(workspace, stack)
         if stack.kind == "monitoring":
             settings = workspace.settings(stack.name, complete=False)
@@ -131,6 +134,11 @@ def _lines(facts: dict[str, Any]) -> list[str]:
         lines += ["", *words]
     told = ("problem", "interrupted")
     problems = [f"{stack['name']}: {stack[key]}" for stack in facts["stacks"] for key in told if stack[key]]
+    problems += [
+        f"{stack['name']}: unreconciled, since git's main lacks {', '.join(stack['unreconciled'])}"
+        for stack in facts["stacks"]
+        if stack["unreconciled"]
+    ]
     lines += [*([""] if problems else []), *problems]
     if facts["unwatched"]:
         rows = [(lack, ", ".join(alerts)) for lack, alerts in facts["unwatched"].items()]

@@ -52,8 +52,9 @@ class Entry:
 
     `release` and `origin` are digests of releases: the one to run and the one before, None where that was no release.
     `before` and `after` are `slipway:images`, `baked` and `bakes` are `slipway:baking` before and after it, None where
-    there is none; `holds` are added to the stack's. `irreversible` are the services whose
-    pre-deploy command cannot be undone; `error` is why the earlier images are being restored.
+    there is none; `holds` are added to the stack's. `irreversible` are the services whose pre-deploy command cannot be
+    undone; `error` is why the earlier images are being restored. `alert` is what asked for a rollback, as its record
+    keeps it.
     """
 
     operation: Operation
@@ -75,6 +76,7 @@ class Entry:
     irreversible: list[str] = field(default_factory=list)
     cause: str = "person"
     error: str | None = None
+    alert: dict[str, str] | None = None
 
     def at(self, step: Step, **changes: Any) -> Entry:
         """The same operation, about to do this step."""

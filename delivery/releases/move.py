@@ -201,6 +201,8 @@ class Move:
                 cause=entry.cause,
                 irreversible=entry.irreversible,
                 note=note,
+                alert=entry.alert,
+                steps=self.timings.seconds,
             )
         except SlipwayError as error:
             raise UpdateFailed(

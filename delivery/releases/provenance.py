@@ -6,7 +6,7 @@ Commit, source and time are said here and not in the image's configuration, so t
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from delivery.releases.proof import Piece
@@ -56,6 +56,15 @@ def commit_of(piece: Piece) -> str | None:
     """The commit that was built, as its provenance says; None if it does not."""
     found = _at(piece.predicate, "buildDefinition", "externalParameters", "commit")
     return found if isinstance(found, str) else None
+
+
+def begun_at(piece: Piece) -> datetime | None:
+    """When the build began, as its provenance says, UTC; None if it does not."""
+    found = _at(piece.predicate, "runDetails", "metadata", "startedOn")
+    try:
+        return datetime.fromisoformat(found).astimezone(UTC) if isinstance(found, str) else None
+    except ValueError:
+        return None
 
 
 def _details(builder: str, started: datetime, ended: datetime) -> dict[str, Any]:

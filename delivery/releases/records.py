@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -19,6 +19,8 @@ from delivery.releases.signing import Signer
 from delivery.releases.store import ReleaseStore
 
 SUCCEEDED, FAILED, RESTORED = "succeeded", "failed", "restored"
+OBSERVED = "observed"
+"""Nothing was done: what an alert would have led to."""
 BOOTSTRAP = "bootstrap"
 
 _KINDS = frozenset((Kind.DEPLOYMENT, Kind.ROLLBACK))
@@ -30,7 +32,8 @@ class Record:
     """A release's move into an environment, and how that ended.
 
     `release` is the digest of the release that was to run, `origin` of the one before, None where that was no release.
-    `irreversible` are the services whose pre-deploy command cannot be undone.
+    `irreversible` are the services whose pre-deploy command cannot be undone. `alert` is the one that asked for it, and
+    when it fired and came, None where no alert did; `steps` says how long each step took, in seconds.
     """
 
     kind: Kind
@@ -49,6 +52,8 @@ class Record:
     configuration: str
     signed_by: str | None
     fault: str | None
+    alert: Mapping[str, Any] | None = None
+    steps: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def took(self) -> timedelta:
@@ -74,6 +79,8 @@ class Record:
             "configuration": self.configuration,
             "signed_by": self.signed_by,
             "fault": self.fault,
+            "alert": dict(self.alert) if self.alert else None,
+            "steps": dict(self.steps),
         }
 
 
@@ -137,8 +144,10 @@ def write_record(
     cause: str = "person",
     irreversible: Sequence[str] = (),
     note: str = "",
+    alert: Mapping[str, Any] | None = None,
+    steps: Mapping[str, float] | None = None,
 ) -> Piece:
-    """Sign and attach a record; `note` says why it did not succeed."""
+    """Sign and attach a record; `note` says why it did not succeed. See `Record` for the rest."""
     ended = datetime.now(UTC).isoformat(timespec="milliseconds")
     predicate: dict[str, Any] = {
         "at": ended,
@@ -154,7 +163,8 @@ def write_record(
     }
     if kind is Kind.ROLLBACK:
         predicate |= {"to": release, "cause": cause}
-    given = {"override": override, "irreversible": list(irreversible), "note": note}
+    given: dict[str, Any] = {"override": override, "irreversible": list(irreversible), "note": note}
+    given |= {"alert": dict(alert or {}), "steps": dict(steps or {})}
     predicate |= {key: value for key, value in given.items() if value}
     return store.attach(REPOSITORY, release, kind, predicate, signer)
 
@@ -181,6 +191,8 @@ def _record(release: str, piece: Piece) -> Record | None:
             configuration=str(said.get("configuration") or ""),
             signed_by=piece.signed_by,
             fault=piece.fault,
+            alert=dict(said["alert"]) if said.get("alert") else None,
+            steps={str(step): float(seconds) for step, seconds in dict(said.get("steps") or {}).items()},
         )
     except (KeyError, ValueError, TypeError):
         return None

@@ -8,7 +8,7 @@ whatever the command, so `override` does not help there; it does for the rest.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -52,12 +52,12 @@ class Rollback:
         kept = set(self.target.services.values())
         return [digest for digest in dict.fromkeys(self.present.digests.values()) if digest not in kept]
 
-    def entry(self, *, by: str, reason: str, cause: str = "person") -> Entry:
-        """The rollback as the journal has it; `cause` is `person` or `alert:<name>`."""
+    def entry(self, *, by: str, reason: str, alert: Mapping[str, str] | None = None) -> Entry:
+        """The rollback as the journal has it; `alert` is what asked for it, at least its `name`. Else a person did."""
         now = datetime.now(UTC)
         hold = {"reason": reason, "author": by, "at": now.isoformat(timespec="seconds").replace("+00:00", "Z")}
-        if cause.startswith("alert:"):
-            hold["alert"] = cause.removeprefix("alert:")
+        if alert:
+            hold["alert"] = alert["name"]
         return Entry(
             operation=Operation.ROLLBACK,
             stack=self.stack,
@@ -74,7 +74,8 @@ class Rollback:
             override=f"{'; '.join(self.overridden)}: {reason}" if self.overridden else None,
             holds=[{"digest": digest, **hold} for digest in self.replaced],
             baked=baking.written(self.present),
-            cause=cause,
+            cause=f"alert:{alert['name']}" if alert else "person",
+            alert=dict(alert) if alert else None,
         )
 
     def to_json(self) -> dict[str, Any]:

@@ -128,15 +128,19 @@ class Team:
 
     def run(self, *args: str) -> Done:
         """Run a command line."""
+        code = main(args, self.outside())
+        out, err = self.capture.readouterr()
+        return Done(code, out, err)
+
+    def outside(self) -> Seams:
+        """What lies outside of the commands."""
         given: dict[str, Any] = {
             "commands": lambda _: self.engine,
             "environ": self.environ,
             "verify": self.verify,
             "connect": self.jobs,
         }
-        code = main(args, Seams(**given | self.seams))
-        out, err = self.capture.readouterr()
-        return Done(code, out, err)
+        return Seams(**given | self.seams)
 
     def run_until_killed(self, *args: str) -> None:
         """Run a command line in a process that somebody kills; the test sees to that by a patch that calls `die`."""

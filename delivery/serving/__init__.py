@@ -1,0 +1,1 @@
+"""`slipway serve`: answers alerts that ask for a rollback."""

@@ -1,0 +1,65 @@
+"""What the receiver sees to when no alert waits: pushes what git's main lacks, ends windows that are over, measures."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+from adapters.git import Repository
+from delivery.factory import Factory
+from delivery.releases.access import open_store
+from delivery.releases.reconciled import unreconciled
+from delivery.releases.records import read_records
+from delivery.serving.answering import AUTHOR
+from delivery.serving.deliveries import Deliveries, Delivery, delivery_of
+from delivery.serving.metrics import Metrics
+from delivery.settling import settle
+from delivery.workspace import Workspace
+
+
+class Chores:
+    """Done by the worker; `is_ready` once the registry and the configuration directory could be read."""
+
+    def __init__(self, factory: Factory, metrics: Metrics, deliveries: Deliveries, say: Callable[[str], None]) -> None:
+        self._factory, self._metrics, self._deliveries, self._say = factory, metrics, deliveries, say
+        self.is_ready = False
+
+    def __call__(self) -> None:
+        """All of them; raises what the last one failed with."""
+        workspace = self._factory.workspace()
+        self._settle(workspace)
+        self._reconcile(workspace)
+        self._measure(workspace)
+        self.is_ready = True
+
+    def _settle(self, workspace: Workspace) -> None:
+        """Take controls away whose time is over. A freeze stops that like all that happens by itself."""
+        now = datetime.now(UTC)
+        for name in environments(workspace):
+            settings = workspace.environment(name)
+            is_frozen = settings.freeze is not None and settings.freeze.is_on(now)
+            if settings.baking and now >= settings.baking.until and not is_frozen:
+                settle(self._factory, workspace, name, early=False, name=AUTHOR)
+
+    def _reconcile(self, workspace: Workspace) -> None:
+        """Push, so that git's main says what runs; where that is refused, it is shown until somebody sees to it."""
+        repository = Repository(workspace.config_dir)
+        if repository.is_repository and (followed := repository.upstream) and repository.unpushed():
+            remote, branch = followed
+            if why := repository.push(remote, "HEAD", branch):
+                self._say(f"{remote} does not take what was committed: {why}")
+        for name in environments(workspace):
+            is_there = not unreconciled(workspace.config_dir, workspace.path(name))
+            self._metrics.reconciled(name, is_so=is_there)
+
+    def _measure(self, workspace: Workspace) -> None:
+        latest: dict[str, Delivery] = {}
+        for name in environments(workspace):
+            with open_store(workspace, name) as (store, registry):
+                latest[name] = delivery_of(workspace.environment(name), read_records(store, registry, name))
+        self._deliveries.latest = latest
+
+
+def environments(workspace: Workspace) -> list[str]:
+    """The names of the environments."""
+    return [name for name, stack in workspace.stacks.items() if stack.kind == "environment"]

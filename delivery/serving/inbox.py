@@ -1,0 +1,134 @@
+"""The alerts that were received, on disk: what was answered with 2xx is worked through, also after a restart, once.
+
+An alert is a file, in `pending` and then in `finished`, by a name that is the same however often it arrives. Both are
+bounded: what does not fit is refused, and Alertmanager sends it again.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import threading
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from delivery.serving.alerts import Alert
+
+PENDING_AT_MOST, FINISHED_AT_MOST = 200, 1000
+
+
+class Full(Exception):
+    """More is waiting than is taken."""
+
+
+@dataclass(frozen=True)
+class Item:
+    """An alert that waits. `received` is when it first came, `attempts` how often it was tried in vain."""
+
+    alert: Alert
+    received: datetime
+    attempts: int = 0
+
+
+class Inbox:
+    """The alerts below `directory`; any thread may put, one takes."""
+
+    def __init__(self, directory: Path) -> None:
+        self._pending, self._finished = directory / "pending", directory / "finished"
+        for folder in (self._pending, self._finished):
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._lock = threading.Lock()
+        self.filled = threading.Event()
+        """Set when there may be something new."""
+
+    def put(self, alert: Alert) -> bool:
+        """Keep an alert; it is on the disk when this returns. False if it was there already; raises `Full`.
+
+        One that is resolved takes away what it resolves, if that still waits.
+        """
+        path = self._pending / f"{alert.key}.json"
+        with self._lock:
+            if not alert.fires:
+                if path.exists():
+                    self._move(path, {"outcome": "ignored", "why": "it was resolved before it was its turn"})
+                return False
+            if path.exists() or (self._finished / path.name).exists():
+                return False
+            if sum(1 for _ in self._pending.glob("*.json")) >= PENDING_AT_MOST:
+                raise Full
+            _write(path, {"alert": alert.to_json(), "received": _now(), "attempts": 0})
+        self.filled.set()
+        return True
+
+    def waiting(self) -> list[Item]:
+        """What waits, the oldest first."""
+        with self._lock:
+            found = [_read(path) for path in self._pending.glob("*.json")]
+        items = [Item(Alert(**each["alert"]), _time(each["received"]), each["attempts"]) for each in found if each]
+        return sorted(items, key=lambda item: item.received)
+
+    def count_attempt(self, item: Item) -> None:
+        """Note, before it is tried, that it is: who is killed by it each time gives up in the end."""
+        self._rewrite(item.alert, attempts=item.attempts + 1)
+
+    def forgive_attempt(self, item: Item) -> None:
+        """It was only waited for somebody."""
+        self._rewrite(item.alert, attempts=item.attempts)
+
+    def finish(self, alert: Alert, outcome: str, why: str) -> None:
+        """It is done with; `why` is kept beside it."""
+        with self._lock:
+            path = self._pending / f"{alert.key}.json"
+            if path.exists():
+                self._move(path, {"outcome": outcome, "why": why, "finished": _now()})
+            self._forget_oldest()
+
+    def finished(self) -> list[dict[str, Any]]:
+        """What was done with, the latest first: `alert`, `received`, `outcome`, `why`."""
+        with self._lock:
+            found = [_read(path) for path in self._finished.glob("*.json")]
+        return sorted(filter(None, found), key=lambda each: str(each.get("finished", "")), reverse=True)
+
+    def _rewrite(self, alert: Alert, **changes: Any) -> None:
+        path = self._pending / f"{alert.key}.json"
+        with self._lock:
+            if (known := _read(path)) is not None:
+                _write(path, known | changes)
+
+    def _move(self, path: Path, outcome: dict[str, Any]) -> None:
+        """Written there before it is gone here: found in both, it counts as finished."""
+        _write(self._finished / path.name, (_read(path) or {}) | outcome)
+        path.unlink()
+
+    def _forget_oldest(self) -> None:
+        paths = sorted(self._finished.glob("*.json"), key=lambda path: path.stat().st_mtime)
+        for path in paths[:-FINISHED_AT_MOST]:
+            path.unlink()
+
+
+def _read(path: Path) -> dict[str, Any] | None:
+    """None if it is gone, or was never whole."""
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return found if isinstance(found, dict) else None
+
+
+def _write(path: Path, content: dict[str, Any]) -> None:
+    scratch = path.with_suffix(".new")
+    with scratch.open("w", encoding="utf-8") as file:
+        json.dump(content, file)
+        file.flush()
+        os.fsync(file.fileno())
+    scratch.replace(path)
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="milliseconds")
+
+
+def _time(text: str) -> datetime:
+    return datetime.fromisoformat(text)
