@@ -39,6 +39,12 @@ class Inbox:
         self._pending, self._finished = directory / "pending", directory / "finished"
         for folder in (self._pending, self._finished):
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._waiting = {path.stem for path in self._pending.glob("*.json")}
+        by_age = sorted(self._finished.glob("*.json"), key=lambda path: path.stat().st_mtime)
+        self._done = dict.fromkeys(path.stem for path in by_age)  # in the order in which they are forgotten
+        for key in self._waiting & self._done.keys():  # we were killed between the two
+            self._path(key).unlink()
+        self._waiting -= self._done.keys()
         self._lock = threading.Lock()
         self.filled = threading.Event()
         """Set when there may be something new."""
@@ -48,24 +54,23 @@ class Inbox:
 
         One that is resolved takes away what it resolves, if that still waits.
         """
-        path = self._pending / f"{alert.key}.json"
         with self._lock:
             if not alert.fires:
-                if path.exists():
-                    self._move(path, {"outcome": "ignored", "why": "it was resolved before it was its turn"})
+                self._move(alert.key, {"outcome": "ignored", "why": "it was resolved before it was its turn"})
                 return False
-            if path.exists() or (self._finished / path.name).exists():
+            if alert.key in self._waiting or alert.key in self._done:
                 return False
-            if sum(1 for _ in self._pending.glob("*.json")) >= PENDING_AT_MOST:
+            if len(self._waiting) >= PENDING_AT_MOST:
                 raise Full
-            _write(path, {"alert": alert.to_json(), "received": _now(), "attempts": 0})
+            _write(self._path(alert.key), {"alert": alert.to_json(), "received": _now(), "attempts": 0})
+            self._waiting.add(alert.key)
         self.filled.set()
         return True
 
     def waiting(self) -> list[Item]:
         """What waits, the oldest first."""
         with self._lock:
-            found = [_read(path) for path in self._pending.glob("*.json")]
+            found = [_read(self._path(key)) for key in self._waiting]
         items = [Item(Alert(**each["alert"]), _time(each["received"]), each["attempts"]) for each in found if each]
         return sorted(items, key=lambda item: item.received)
 
@@ -80,10 +85,7 @@ class Inbox:
     def finish(self, alert: Alert, outcome: str, why: str) -> None:
         """It is done with; `why` is kept beside it."""
         with self._lock:
-            path = self._pending / f"{alert.key}.json"
-            if path.exists():
-                self._move(path, {"outcome": outcome, "why": why, "finished": _now()})
-            self._forget_oldest()
+            self._move(alert.key, {"outcome": outcome, "why": why})
 
     def finished(self) -> list[dict[str, Any]]:
         """What was done with, the latest first: `alert`, `received`, `outcome`, `why`."""
@@ -92,20 +94,27 @@ class Inbox:
         return sorted(filter(None, found), key=lambda each: str(each.get("finished", "")), reverse=True)
 
     def _rewrite(self, alert: Alert, **changes: Any) -> None:
-        path = self._pending / f"{alert.key}.json"
+        path = self._path(alert.key)
         with self._lock:
             if (known := _read(path)) is not None:
                 _write(path, known | changes)
 
-    def _move(self, path: Path, outcome: dict[str, Any]) -> None:
+    def _move(self, key: str, outcome: dict[str, Any]) -> None:
         """Written there before it is gone here: found in both, it counts as finished."""
-        _write(self._finished / path.name, (_read(path) or {}) | outcome)
-        path.unlink()
+        if key not in self._waiting:
+            return
+        waiting, finished = self._path(key), self._finished / f"{key}.json"
+        _write(finished, (_read(waiting) or {}) | outcome | {"finished": _now()})
+        waiting.unlink(missing_ok=True)
+        self._waiting.remove(key)
+        self._done[key] = None
+        while len(self._done) > FINISHED_AT_MOST:
+            oldest = next(iter(self._done))
+            (self._finished / f"{oldest}.json").unlink(missing_ok=True)
+            del self._done[oldest]
 
-    def _forget_oldest(self) -> None:
-        paths = sorted(self._finished.glob("*.json"), key=lambda path: path.stat().st_mtime)
-        for path in paths[:-FINISHED_AT_MOST]:
-            path.unlink()
+    def _path(self, key: str) -> Path:
+        return self._pending / f"{key}.json"
 
 
 def _read(path: Path) -> dict[str, Any] | None:

@@ -25,6 +25,7 @@ _KEEP_ALIVE_S = 5
 
 def create_receiver(factory: Factory, token: str, queue: Path) -> Receiver:
     """The receiver for a configuration directory."""
+    factory.options.yes = True  # what people agreed to is in the stack files: `automation`
     deliveries = Deliveries()
     metrics = Metrics(environments(factory.workspace()), [deliveries])
     chores = Chores(factory, metrics, deliveries, logging.getLogger("slipway").warning)
@@ -37,7 +38,6 @@ def run(factory: Factory, listening: socket.socket, token: str, queue: Path) -> 
     """Serve until SIGTERM or SIGINT."""
     log_json()
     factory.console = LogConsole()
-    factory.options.yes = True  # what people agreed to is in the stack files: `automation`
     config = uvicorn.Config(
         create_receiver(factory, token, queue).application(),
         log_config=None,

@@ -82,8 +82,18 @@ def test_of_what_is_finished_the_oldest_are_forgotten(tmp_path: Path, monkeypatc
     assert len(inbox.finished()) == 3 < FINISHED_AT_MOST
 
 
-def test_a_file_that_was_never_whole_is_passed_over(tmp_path: Path) -> None:
+def test_what_was_finished_when_somebody_killed_us_does_not_wait_again(tmp_path: Path) -> None:
     inbox = Inbox(tmp_path)
+    inbox.put(ALERT)
+    before = (tmp_path / "pending" / f"{ALERT.key}.json").read_bytes()
+    inbox.finish(ALERT, "rolled_back", "")
+    (tmp_path / "pending" / f"{ALERT.key}.json").write_bytes(before)
+    assert Inbox(tmp_path).waiting() == []
+
+
+def test_a_file_that_was_never_whole_is_passed_over(tmp_path: Path) -> None:
+    Inbox(tmp_path)
     (tmp_path / "pending" / "broken.json").write_text('{"alert": ')
+    inbox = Inbox(tmp_path)
     inbox.put(ALERT)
     assert [item.alert for item in inbox.waiting()] == [ALERT]
