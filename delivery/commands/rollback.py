@@ -11,6 +11,7 @@ from delivery import options
 from delivery.factory import Factory
 from delivery.moving import Moving, moving
 from delivery.releases.rollback import Rollback, plan_rollback
+from delivery.serving.dispatched import why_not
 
 _HELP = f"""Bring STACK back to an earlier release, and put what it leaves on hold.
 
@@ -23,6 +24,9 @@ A release from before a pre-deploy command that cannot be undone, or one never v
 
 --recover does nothing new: it only brings a promotion or rollback that was cut short to its end. One that had not
 completed its update is taken back, one that had is verified and recorded; a rollback is always completed.
+
+--alert says that no person asks but an alert, as the rollback workflow does: then it happens only if the rules of
+`slipway serve` let it, of which a freeze is one, and only while the release --leaving runs; otherwise nothing is done.
 
 \b
 Examples:
@@ -38,6 +42,8 @@ Examples:
 @click.option("--to", metavar="RELEASE", help="The release: sha-COMMIT, vX.Y.Z, or the beginning of its digest.")
 @click.option("--reason", metavar="TEXT", default="", help="Why; kept in the hold, the commit and the record.")
 @click.option("--override", is_flag=True, help="With --to: also one that was not verified there, or not reversible.")
+@click.option("--alert", metavar="NAME", help="The alert that asks for it; with --leaving.")
+@click.option("--leaving", metavar="RELEASE", help="With --alert: the release that it is about, 12 hex digits.")
 @click.option("--recover", is_flag=True, help="Only bring what was cut short to its end.")
 @options.urls_option
 @options.as_option
@@ -52,6 +58,8 @@ def rollback(
     to: str | None,
     reason: str,
     override: bool,
+    alert: str | None,
+    leaving: str | None,
     recover: bool,
     urls: Mapping[str, str],
     name: str | None,
@@ -64,18 +72,23 @@ def rollback(
         )
     if override and not to:
         raise BadInput("--override is for a release that is named by --to", fix="See `slipway history`, then name one")
+    if bool(alert) != bool(leaving):
+        raise BadInput("--alert and --leaving go together: an alert is about a release")
     with moving(factory, stack, "rolling back", name=name, urls=urls) as found:
         done = found.recover()
         if recover:
             said = [] if done else ["Nothing was cut short."]
             factory.console.facts({"stack": stack, "changed": done is not None, "recovered": done}, lambda: said)
             return
+        if alert and leaving and (why := why_not(found, alert, leaving)):
+            factory.console.facts({"stack": stack, "changed": False, "why": why}, lambda: [f"Nothing to do: {why}."])
+            return
         planned = plan_rollback(found.workspace, found.store, found.registry, stack, to=to, override=override)
         found.timings.step("plan")
-        _roll_back(found, planned, reason)
+        _roll_back(found, planned, reason, alert)
 
 
-def _roll_back(found: Moving, planned: Rollback, reason: str) -> None:
+def _roll_back(found: Moving, planned: Rollback, reason: str, alert: str | None) -> None:
     console = found.factory.console
     console.say(f"{planned.stack}: from {planned.present.name} back to {planned.name}")
     for digest in planned.replaced:
@@ -86,7 +99,9 @@ def _roll_back(found: Moving, planned: Rollback, reason: str) -> None:
         found.check_ground()
         found.agree(f"roll {planned.stack} back to {planned.name}")
         found.message = f"Roll {planned.stack} back to {planned.name}: {reason}"
-        found.move().run(planned.entry(by=found.by, reason=reason), planned.present.file)
+        found.move().run(
+            planned.entry(by=found.by, reason=reason, alert={"name": alert} if alert else None), planned.present.file
+        )
     except SlipwayError as error:
         if console.json:
             failed = {"result": "failed", "error": error.paragraph(), "seconds": found.timings.seconds}

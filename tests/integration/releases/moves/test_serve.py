@@ -361,3 +361,25 @@ def test_a_freeze_leaves_a_window_that_is_over_as_it_is(baking: Team, tmp_path: 
     with receiving(baking, tmp_path / "queue") as alertmanager:
         eventually(lambda: alertmanager.get("/readyz").status_code == 200)
     assert "slipway:baking" in baking.config("prod")
+
+
+ASKED = ("rollback", "prod", "--yes", "--reason", "dispatched", "--alert", "ReleaseCrashing", "--leaving")
+
+
+def test_what_was_dispatched_is_done_once_while_the_release_runs(baking: Team) -> None:
+    done = baking.run(*ASKED, digits(baking, "B"), "--json")
+    assert (done.code, done.json["changed"]) == (0, True), done.said
+    assert baking.has("prod", "A")
+    assert baking.records("prod")[-1].cause == "alert:ReleaseCrashing"
+    again = baking.run(*ASKED, digits(baking, "B"), "--json")
+    assert (again.code, again.json["changed"]) == (0, False)
+    assert baking.has("prod", "A")
+
+
+def test_what_was_dispatched_obeys_the_rules_and_a_person_need_not(baking: Team) -> None:
+    until = (datetime.now(UTC) + timedelta(days=1)).isoformat()
+    baking.edit("prod", freeze={"until": until, "reason": "the year's end", "author": "maria"})
+    baking.run(*ASKED, digits(baking, "B")).explains(4, "the year's end")
+    baking.run("rollback", "prod", "--yes", "--reason", "x", "--alert", "x").explains(3, "--leaving")
+    assert baking.has("prod", "B")
+    assert baking.run("rollback", "prod", "--yes", "--reason", "orders are lost").code == 0
