@@ -161,6 +161,7 @@ class TestStatus:
             "holds": [],
             "baking": None,
             "interrupted": None,
+            "unreconciled": [],
             "problem": None,
         }
 
