@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import base64
 import binascii
-import functools
 import hashlib
 import os
 from collections.abc import Mapping
@@ -27,6 +26,8 @@ _KEY_BYTES = 32
 _NONCE_BYTES = 12
 _CHECK_WORD = "pulumi"
 _VERSION = "v1"
+
+_keys: dict[str, bytes] = {}  # by what they were derived from, hashed
 
 
 class Passphrase:
@@ -99,10 +100,22 @@ def find_passphrase(environ: Mapping[str, str] = os.environ) -> str:
     )
 
 
-@functools.lru_cache(maxsize=64)
+def derived_keys() -> dict[str, str]:
+    """The keys that this process has derived, for a process of its own that is to `know` them; never print them."""
+    return {name: _encode(key) for name, key in _keys.items()}
+
+
+def know(keys: Mapping[str, str]) -> None:
+    """Take keys that another process has derived."""
+    _keys.update({name: _decode(key, "a key") for name, key in keys.items()})
+
+
 def _derive(passphrase: str, salt: bytes) -> bytes:
-    """A third of a second each: kept, since one process opens the same stack several times."""
-    return hashlib.pbkdf2_hmac("sha256", passphrase.encode(), salt, _ITERATIONS, _KEY_BYTES)
+    """A third of a second each: kept, since the same stack is opened several times."""
+    name = hashlib.sha256(salt + passphrase.encode()).hexdigest()
+    if name not in _keys:
+        _keys[name] = hashlib.pbkdf2_hmac("sha256", passphrase.encode(), salt, _ITERATIONS, _KEY_BYTES)
+    return _keys[name]
 
 
 def _encode(data: bytes) -> str:

@@ -27,7 +27,7 @@ from pulumi import automation as auto
 
 from adapters.kubernetes import Kubernetes
 from local import cluster as clusters
-from local.engine import Engine
+from local.engine.command import Engine
 from local.engine.readiness import wait_deleted
 from local.images import platform_binary, platform_image_names, platform_images
 

@@ -6,13 +6,16 @@ Re-tagging an image thus restarts nothing, and what was verified is what runs.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import pulumi
-import pulumi_docker as docker
 
 from adapters.registry import Reference
 from components.registry_access import RegistryAccess
 from components.settings import EnvironmentSettings
+
+if TYPE_CHECKING:
+    import pulumi_docker
 
 _RELEASE_LENGTH = 12
 
@@ -32,7 +35,7 @@ class Images:
 
     def __init__(self, settings: EnvironmentSettings, access: RegistryAccess) -> None:
         self._settings, self._access = settings, access
-        self._provider: docker.Provider | None = None
+        self._provider: pulumi_docker.Provider | None = None
 
     def of(self, service: str) -> Image:
         """The image of a service; refused if its digest is on hold."""
@@ -55,6 +58,7 @@ class Images:
 
     def _resolve(self, service: str, named: Reference) -> pulumi.Output[str]:
         """What a bare tag means now. Asked of the address for pushing: it is the one that is reached from here."""
+        import pulumi_docker as docker  # noqa: PLC0415 - takes as long as a small update, and few stacks name a tag
 
         def checked(digest: str) -> str:
             self._settings.check_hold(service, digest)
@@ -65,7 +69,9 @@ class Images:
         )
         return found.sha256_digest.apply(checked)
 
-    def _docker(self) -> docker.Provider:
+    def _docker(self) -> pulumi_docker.Provider:
+        import pulumi_docker as docker  # noqa: PLC0415 - as above
+
         if self._provider is None:
             credentials = self._access.looker
             self._provider = docker.Provider(

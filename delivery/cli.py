@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import sys
 import traceback
 from collections.abc import Sequence
@@ -10,31 +11,18 @@ import click
 
 from adapters.errors import BadInput, SlipwayError
 from delivery import options
-from delivery.commands import (
-    check,
-    cluster,
-    compare,
-    down,
-    drift,
-    engine,
-    freeze,
-    history,
-    hold,
-    preview,
-    promote,
-    publish,
-    release,
-    render,
-    rollback,
-    serve,
-    settle,
-    sign_off,
-    status,
-    up,
-    verify,
-)
 from delivery.factory import Factory, Seams
 
+_COMMANDS = (
+    *("up", "preview", "drift", "render", "down", "status", "promote", "rollback", "settle", "verify", "history"),
+    *("sign-off", "hold", "unhold", "freeze", "unfreeze", "compare", "check", "publish"),
+    *("cluster", "engine", "release"),
+)
+"""Each is in the module of `commands` that is called like it,"""
+_BESIDE = {"unhold": "hold", "unfreeze": "freeze"}
+"""but for these."""
+_IN_A_HURRY = frozenset(("promote", "rollback"))
+"""Commands whose engine loads while they do themselves."""
 _INTERRUPTED = 130
 
 _HELP = """Slipway carries releases of services through environments on Kubernetes.
@@ -55,39 +43,40 @@ Exit codes:
   130  interrupted"""
 
 
-@click.group(help=_HELP, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+class _Commands(click.Group):
+    """Loads the module of a command once that is named: all of them take as long as a small update."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - the name is click's
+        """In the order of the alphabet, as click has it."""
+        return sorted(_COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
+        """The command of a name, None for an unknown one."""
+        if cmd_name not in _COMMANDS:
+            return None
+        module = importlib.import_module(f"delivery.commands.{_BESIDE.get(cmd_name, cmd_name).replace('-', '_')}")
+        command: click.Command = getattr(module, cmd_name.replace("-", "_"))
+        return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Let the engine load meanwhile, where it is likely wanted soon."""
+        factory = ctx.find_object(Factory)
+        if factory is not None and factory.is_local and args[0] in _IN_A_HURRY:
+            factory.seams.prepare_engine()
+        return super().resolve_command(ctx, args)
+
+
+@click.group(
+    help=_HELP,
+    cls=_Commands,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
 @click.version_option(package_name="slipway")
 @options.common
 def slipway() -> None:
     """The command's groups and commands."""
-
-
-for _command in (
-    up.up,
-    preview.preview,
-    drift.drift,
-    render.render,
-    down.down,
-    status.status,
-    promote.promote,
-    rollback.rollback,
-    serve.serve,
-    settle.settle,
-    verify.verify,
-    history.history,
-    sign_off.sign_off,
-    hold.hold,
-    hold.unhold,
-    freeze.freeze,
-    freeze.unfreeze,
-    compare.compare,
-    check.check,
-    publish.publish,
-    cluster.cluster,
-    engine.engine,
-    release.release,
-):
-    slipway.add_command(_command)
 
 
 def main(args: Sequence[str] | None = None, seams: Seams | None = None) -> int:
@@ -109,6 +98,8 @@ def main(args: Sequence[str] | None = None, seams: Seams | None = None) -> int:
         return _INTERRUPTED
     except Exception as error:
         return _unexpected(factory, error)
+    finally:
+        factory.seams.dismiss_engine()
     return 0
 
 

@@ -63,7 +63,7 @@ class Marker:
 def pulumi_command(engine: str) -> PulumiCommand:
     """What runs the engine's command lines; raises `MachineUnfit` where the Pulumi CLI is missing or too old."""
     if engine == LOCAL:
-        from local.engine import Engine  # noqa: PLC0415 - only this engine needs it
+        from local.engine.command import Engine  # noqa: PLC0415 - only this engine needs it
 
         return Engine()
     fix = "Install it (https://www.pulumi.com/docs/install/), or use the local engine: --engine local"

@@ -1,4 +1,7 @@
-"""Puts a command together: one place, so that tests use the same wiring with other things at the seams."""
+"""Puts a command together: one place, so that tests use the same wiring with other things at the seams.
+
+Loaded before anything else is, so what takes time to load is loaded where it is wanted.
+"""
 
 from __future__ import annotations
 
@@ -6,18 +9,37 @@ import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
-
-from pulumi.automation import PulumiCommand
+from typing import TYPE_CHECKING, Any
 
 from adapters.errors import BadInput
-from adapters.kubernetes import Kubernetes
 from adapters.paths import REPOSITORY
-from components.settings import ClusterSettings
 from delivery.console import Console
-from delivery.engines import pulumi_command
 from delivery.platform import Platform, TeamPlatform
-from delivery.workspace import Workspace
+
+if TYPE_CHECKING:
+    from pulumi.automation import PulumiCommand
+
+    from adapters.kubernetes import Kubernetes
+    from components.settings import ClusterSettings
+    from delivery.workspace import Workspace
+
+
+def _command(engine: str) -> PulumiCommand:
+    from delivery.engines import pulumi_command  # noqa: PLC0415 - see above
+
+    return pulumi_command(engine)
+
+
+def _prepare_engine() -> None:
+    from local.engine.spare import SPARE  # noqa: PLC0415 - a team may have no need of it
+
+    SPARE.prepare()
+
+
+def _dismiss_engine() -> None:
+    from local.engine.spare import SPARE  # noqa: PLC0415 - as above
+
+    SPARE.dismiss()
 
 
 def _local_platform() -> Any:
@@ -39,6 +61,8 @@ def _verify(*args: Any, **options: Any) -> Any:
 
 
 def _connect(settings: ClusterSettings) -> Kubernetes:
+    from adapters.kubernetes import Kubernetes  # noqa: PLC0415 - see above
+
     return Kubernetes.connect(kubeconfig=settings.kubeconfig, context=settings.cluster.context)
 
 
@@ -46,7 +70,10 @@ def _connect(settings: ClusterSettings) -> Kubernetes:
 class Seams:
     """What lies outside of the commands: engines, clusters, the local platform, the environment."""
 
-    commands: Callable[[str], PulumiCommand] = pulumi_command
+    commands: Callable[[str], PulumiCommand] = _command
+    prepare_engine: Callable[[], None] = _prepare_engine
+    dismiss_engine: Callable[[], None] = _dismiss_engine
+    """Let the local engine load beforehand, and end what nobody had a use for."""
     local_platform: Callable[[], Any] = _local_platform
     """Gives a class like `local.platform.LocalPlatform`."""
     clusters: Callable[[], Any] = _clusters
@@ -124,4 +151,6 @@ class Factory:
         return Path(named).expanduser().absolute() if named else None
 
     def _open(self, platform: Platform) -> Workspace:
+        from delivery.workspace import Workspace  # noqa: PLC0415 - see above
+
         return Workspace(platform, self.seams.commands, self.seams.environ, self.options.engine)

@@ -206,7 +206,7 @@ class Workspace:
         if warm is None or cool is None:
             yield
             return
-        warm(stack, str(self.config_dir), dict(self.platform.env))
+        warm(str(self.config_dir))
         try:
             yield
         finally:

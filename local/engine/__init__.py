@@ -1,10 +1,6 @@
 """Runs the Pulumi program where no Pulumi CLI can be had.
 
-`Engine` is given to the Automation API in place of the CLI. It runs the same program in a fresh process, with a
+`command.Engine` is given to the Automation API in place of the CLI. It runs the same program in a fresh process, with a
 resource monitor of its own (`monitor`), plans by server-side dry run (`plan`), records what is intended (`journal`),
 applies in the SDK's order (`apply`) and deletes at last what is no longer declared (`prune`).
 """
-
-from local.engine.command import Engine
-
-__all__ = ["Engine"]

@@ -19,13 +19,16 @@ from pathlib import Path
 import pulumi_kubernetes.apps.v1
 import pulumi_kubernetes.core.v1  # noqa: F401
 
+from adapters import passphrase
 from adapters.errors import SlipwayError
-from local.engine.cli import WARM, CommandLine, parse
+from local.engine.cli import CommandLine, parse
 from local.engine.events import EventLog
 from local.engine.output import Display
+from local.engine.program import preload
 from local.engine.project import Project
 from local.engine.render import render_stack
 from local.engine.report import Report
+from local.engine.spare import FLAG
 from local.engine.teardown import destroy, refresh
 from local.engine.update import Operation, preview, up
 
@@ -78,6 +81,7 @@ def _run(line: CommandLine, display: Display, events: EventLog) -> None:
     )
     match command:
         case "up":
+            preload(stack.project.program)  # before the process of the plan pass is forked
             up(operation)
         case "preview":
             preview(operation)
@@ -87,18 +91,20 @@ def _run(line: CommandLine, display: Display, events: EventLog) -> None:
             refresh(operation, preview_only=planning)
 
 
-def _await_command_line(stack: str) -> list[str] | None:
-    """Do beforehand what takes long, then wait to be told what to do, where; None if that is nothing after all."""
-    with contextlib.suppress(SlipwayError):  # whoever comes with an operation is told then
-        Project.load(Path.cwd()).stack(stack, initialised=True).crypter(os.environ)  # its key is kept
-    given = sys.stdin.readline()
-    if not given:
-        return None
-    told = json.loads(given)
-    os.environ.clear()
-    os.environ.update(told["environ"])
-    os.chdir(told["cwd"])
-    return [str(argument) for argument in told["args"]]
+def _await_command_line() -> list[str] | None:
+    """What this process shall do, once it is told (`spare`); None if that is nothing after all."""
+    for line in iter(sys.stdin.readline, ""):
+        told = json.loads(line)
+        if "directory" in told:
+            with contextlib.suppress(SlipwayError):  # whoever comes with an operation is told then
+                preload(Project.load(Path(told["directory"])).program)
+            continue
+        os.environ.clear()
+        os.environ.update(told["environ"])
+        os.chdir(told["cwd"])
+        passphrase.know(told["keys"])
+        return [str(argument) for argument in told["args"]]
+    return None
 
 
 def _end_with_parent() -> None:
@@ -117,8 +123,8 @@ if __name__ == "__main__":
     gc.freeze()
     gc.set_threshold(_GARBAGE)
     arguments: list[str] | None = sys.argv[1:]
-    if sys.argv[1:2] == [WARM]:
-        arguments = _await_command_line(sys.argv[2])
+    if arguments == [FLAG]:
+        arguments = _await_command_line()
     if arguments is None:
         sys.exit(0)
     if not sys.stdin.isatty():

@@ -63,9 +63,6 @@ COMMANDS: Mapping[tuple[str, ...], Mapping[str, bool]] = {
 _MEANINGS = {"--client": "inline programs ({})", "--remote": "updates that run elsewhere ({})"}
 """What a flag stands for where a caller of the Automation API has never seen it."""
 
-WARM = "--warm"
-"""In place of a command line: load, with the stack that comes after it in mind, then take one from standard input."""
-
 PROGRAM_COMMANDS = frozenset({"up", "preview", "refresh", "destroy", "render"})
 """Those that need a process of their own: they run the program, or take long and may be interrupted."""
 

@@ -6,10 +6,7 @@ record is done here and now, since each process costs half a second of imports.
 
 from __future__ import annotations
 
-import contextlib
 import io
-import json
-import os
 import subprocess
 import sys
 import threading
@@ -21,11 +18,12 @@ from pulumi.automation import CommandResult, OnOutput, PulumiCommand
 from pulumi.automation.errors import create_command_error
 from semver import VersionInfo
 
+from adapters import passphrase
 from adapters.errors import SlipwayError
-from adapters.paths import REPOSITORY
-from local.engine.cli import PROGRAM_COMMANDS, WARM, CommandLine, parse
+from local.engine.cli import PROGRAM_COMMANDS, CommandLine, parse
 from local.engine.events import ensure_closed
 from local.engine.output import Display
+from local.engine.spare import SPARE, environment, start
 
 
 class Engine(PulumiCommand):
@@ -41,21 +39,18 @@ class Engine(PulumiCommand):
     def __init__(self) -> None:
         """Takes nothing: the engine is this package itself, there is no program to look for."""
         self.command = sys.executable
-        self._warm: subprocess.Popen[str] | None = None
 
-    def warm(self, stack: str, cwd: str, additional_env: Mapping[str, str]) -> None:
-        """Let the process of the next operation, likely one on `stack`, load while the caller still does other things.
+    def warm(self, directory: str) -> None:
+        """Let the process of the next operation, one in this configuration directory, load meanwhile.
 
         `cool` ends it where no operation came.
         """
-        if self._warm is None:
-            self._warm = _start([WARM, stack], cwd, _environ(additional_env))
+        SPARE.prepare()
+        SPARE.expect(directory)
 
     def cool(self) -> None:
         """End a process that nobody had a use for; nothing happens if there is none."""
-        process, self._warm = self._warm, None
-        if process is not None:
-            _end(process)
+        SPARE.dismiss()
 
     def run(
         self,
@@ -69,11 +64,10 @@ class Engine(PulumiCommand):
         line = None
         try:
             line = parse(args)
-            environ = _environ(additional_env)
+            environ = environment(additional_env)
             if line.command[0] in PROGRAM_COMMANDS:
-                warm, self._warm = self._warm, None
-                process = _handed_over(warm, args, cwd, environ) or _start(args, cwd, environ)
-                result = _follow(process, on_output, on_error)
+                process = SPARE.hand_over(args, cwd, environ, passphrase.derived_keys())
+                result = _follow(process or start(args, cwd, environ), on_output, on_error)
             else:
                 result = _run_here(line, Path(cwd), environ, on_output, on_error)
         except SlipwayError as error:
@@ -100,48 +94,6 @@ def _run_here(
         for output in text.splitlines() if callback else ():
             callback(output)  # type: ignore[misc]
     return CommandResult(out.getvalue().rstrip("\n"), err.getvalue().rstrip("\n"), 0)
-
-
-def _environ(additional: Mapping[str, str]) -> dict[str, str]:
-    import_path = os.pathsep.join(filter(None, [str(REPOSITORY), os.environ.get("PYTHONPATH")]))
-    return {**os.environ, **additional, "PULUMI_AUTOMATION_API": "true", "PYTHONPATH": import_path}
-
-
-def _start(args: Sequence[str], cwd: str, environ: Mapping[str, str]) -> subprocess.Popen[str]:
-    """A process of the engine. It ends with us: it sees the end of its standard input when we die."""
-    return subprocess.Popen(
-        [sys.executable, "-P", "-m", "local.engine", *args],
-        cwd=cwd,
-        env=environ,
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        encoding="utf-8",
-        errors="replace",
-    )
-
-
-def _handed_over(
-    process: subprocess.Popen[str] | None, args: Sequence[str], cwd: str, environ: Mapping[str, str]
-) -> subprocess.Popen[str] | None:
-    """A process that has loaded, told what to do; None where there is none, or where it is gone."""
-    if process is None or process.stdin is None:
-        return None
-    try:
-        process.stdin.write(json.dumps({"args": list(args), "cwd": cwd, "environ": dict(environ)}) + "\n")
-        process.stdin.flush()
-    except BrokenPipeError:
-        _end(process)
-        return None
-    return process
-
-
-def _end(process: subprocess.Popen[str]) -> None:
-    """End one that has not begun anything."""
-    process.kill()
-    with process, contextlib.suppress(BrokenPipeError):
-        process.communicate()
 
 
 def _follow(process: subprocess.Popen[str], on_output: OnOutput | None, on_error: OnOutput | None) -> CommandResult:

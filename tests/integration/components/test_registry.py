@@ -25,7 +25,7 @@ from components.registry import NAMESPACE, READER, WRITER
 from components.storage import PORT
 from local.certificates import Authority
 from local.cluster import Cluster, ClusterSpec
-from local.engine import Engine
+from local.engine.command import Engine
 from local.images import platform_image_names
 from tests.clusters import running
 

@@ -13,7 +13,7 @@ import pytest
 import yaml
 from pulumi import automation as auto
 
-from local.engine import Engine
+from local.engine.command import Engine
 
 PASSPHRASE = "a passphrase for tests"
 PROJECT = "engine-tests"

@@ -29,7 +29,7 @@ for i in range(30):
 COMMAND = """
 import os, sys
 from pulumi import automation as auto
-from local.engine import Engine
+from local.engine.command import Engine
 options = auto.LocalWorkspaceOptions(pulumi_command=Engine())
 stack = auto.select_stack(sys.argv[1], work_dir=os.getcwd(), opts=options)
 stack.up(on_output=lambda line: print(line, flush=True))

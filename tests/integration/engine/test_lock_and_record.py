@@ -12,7 +12,7 @@ from pulumi import automation as auto
 
 from adapters.errors import BadInput, Locked
 from adapters.paths import REPOSITORY
-from local.engine import Engine
+from local.engine.command import Engine
 from local.engine.lock import StackLock, break_lock
 from local.engine.record import KEPT, PART_BYTES, RecordStore
 

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from pulumi.automation.errors import CommandError, StackNotFoundError
 
-from local.engine import Engine
+from adapters.paths import REPOSITORY
+from local.engine.command import Engine
+from local.engine.spare import SPARE
 
 PREVIEW = ["preview", "--stack", "prod"]
 
@@ -36,42 +40,68 @@ def failure(engine: Engine, project: Path, args: list[str] = PREVIEW) -> tuple[i
     return caught.value.code, caught.value.stderr  # type: ignore[attr-defined]
 
 
-def pid(engine: Engine) -> int:
-    assert engine._warm is not None
-    return engine._warm.pid
+def loading() -> subprocess.Popen[str]:
+    assert SPARE._process is not None
+    return SPARE._process
 
 
 def test_it_is_told_command_line_environment_and_place(engine: Engine, project: Path, tmp_path: Path) -> None:
     cold = failure(engine, project)
     elsewhere = tmp_path / "elsewhere"
     elsewhere.mkdir()
-    engine.warm("prod", str(elsewhere), {})
-    loaded = pid(engine)
+    engine.warm(str(elsewhere))
+    loaded = loading().pid
     assert failure(engine, project) == cold
     assert cold[0] == 3
     with pytest.raises(ProcessLookupError):
         os.kill(loaded, 0)
 
 
-def test_it_serves_another_stack_than_it_was_loaded_for(engine: Engine, project: Path) -> None:
-    engine.warm("prod", str(project), {})
+def test_it_is_the_one_that_was_prepared_before_the_engine_was_there(project: Path) -> None:
+    SPARE.prepare()
+    prepared = loading().pid
+    engine = Engine()
+    engine.warm(str(project))
+    assert loading().pid == prepared
     with pytest.raises(StackNotFoundError):
         engine.run(["preview", "--stack", "stage"], str(project), {})
+    assert SPARE._process is None
 
 
 def test_one_that_is_gone_is_replaced(engine: Engine, project: Path) -> None:
     cold = failure(engine, project)
-    engine.warm("prod", str(project), {})
-    os.kill(pid(engine), signal.SIGKILL)
-    assert engine._warm is not None
-    engine._warm.wait()
+    engine.warm(str(project))
+    gone = loading()
+    os.kill(gone.pid, signal.SIGKILL)
+    gone.wait()
     assert failure(engine, project) == cold
 
 
 def test_one_that_nobody_had_a_use_for_is_ended(engine: Engine, project: Path) -> None:
-    engine.warm("prod", str(project), {})
-    loaded = pid(engine)
+    engine.warm(str(project))
+    loaded = loading().pid
     engine.cool()
     engine.cool()
     with pytest.raises(ProcessLookupError):
         os.kill(loaded, 0)
+
+
+_PRELOADS = """
+import pulumi, sys
+from adapters.paths import REPOSITORY
+from local.engine.program import preload
+
+def asked(*_, **__):
+    sys.exit("configuration was read")
+
+pulumi.Config.__init__ = pulumi.get_stack = pulumi.get_root_directory = asked
+preload(REPOSITORY)
+print("components.service" in sys.modules)
+"""
+
+
+def test_our_own_program_reads_no_configuration_while_it_is_loaded() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", _PRELOADS], cwd=REPOSITORY, capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stdout) == (0, "True\n"), done.stderr
