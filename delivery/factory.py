@@ -82,6 +82,8 @@ class Seams:
     """Like `delivery.releases.verification.verify`: runs a suite against an environment."""
     connect: Callable[[ClusterSettings], Kubernetes] = _connect
     """Gives a client of a stack's cluster."""
+    patience_s: float = 60.0
+    """How long an update that leads back waits for a lock, or for an API server that is away."""
     environ: Mapping[str, str] = field(default_factory=lambda: os.environ)
 
 

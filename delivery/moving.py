@@ -48,7 +48,7 @@ class Moving:
             piece: Piece = seams.verify(self.workspace, stack, suite, signer, store=self.store, say=say, urls=self.urls)
             return piece
 
-        tools = Tools(self.workspace, self.store, signer, update, verify, seams.connect, say)
+        tools = Tools(self.workspace, self.store, signer, update, verify, seams.connect, say, seams.patience_s)
         return Move(tools, self.stack, self.timings)
 
     def recover(self) -> str | None:

@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NoReturn
 
-from adapters.errors import BadInput, Locked, MachineUnfit, SlipwayError, UpdateFailed
+from adapters.errors import BadInput, Locked, MachineUnfit, SlipwayError, Unreachable, UpdateFailed
 from adapters.git import Repository
 from adapters.kubernetes import Kubernetes
 from adapters.stackfile import StackFile
@@ -33,8 +33,8 @@ SUITE = "smoke"
 """What every move is verified by."""
 
 _CUT_SHORT = "it was cut short"
-_LOCK_PATIENCE_S = 60.0
 _PAUSE_S = 1.0
+_PASSING = (Locked.exit_code, Unreachable.exit_code)
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,8 @@ class Tools:
     verify: Callable[[str, str], Piece]
     connect: Callable[[EnvironmentSettings], Kubernetes]
     say: Callable[[str], None]
-    lock_patience_s: float = _LOCK_PATIENCE_S
+    patience_s: float
+    """How long what leads back waits for a lock, or for an API server that is away."""
 
 
 @dataclass
@@ -154,7 +155,10 @@ class Move:
         self._journal.write(entry.at(Step.UPDATE))
         if not self._repository.is_clean(self._path):
             raise BadInput(f"{self._path.name} was changed meanwhile by somebody else")
-        self._tools.update(self._stack)
+        if entry.operation is Operation.ROLLBACK:
+            self._update_patiently()
+        else:
+            self._tools.update(self._stack)
         self.timings.step(Step.UPDATE)
 
     def _finish(self, entry: Entry) -> None:
@@ -251,13 +255,16 @@ class Move:
         return f"{self._stack} is back on {entry.origin_name}: {', '.join(done)}"
 
     def _update_patiently(self) -> None:
-        """Update, waiting for whoever else is just doing that: this is the one update that must not be left out."""
-        deadline = time.monotonic() + self._tools.lock_patience_s
+        """Update, waiting for whoever else is doing that, or for an API server that is away for a while.
+
+        What leads back is the one update that must not be left out.
+        """
+        deadline = time.monotonic() + self._tools.patience_s
         while True:
             try:
                 self._tools.update(self._stack)
             except SlipwayError as error:
-                if error.exit_code != Locked.exit_code or time.monotonic() > deadline:
+                if error.exit_code not in _PASSING or time.monotonic() > deadline:
                     raise
                 time.sleep(_PAUSE_S)
             else:

@@ -2,14 +2,27 @@
 
 from __future__ import annotations
 
+import importlib
 import os
+import re
 from pathlib import Path
 
+import click
 import pytest
 
+from adapters.paths import REPOSITORY
 from tests.unit.delivery.conftest import DIGEST, Step, World
 
+COMMANDS = REPOSITORY / "delivery" / "commands"
 DEPLOYMENT = Step("update", "Deployment", "hello", ("spec.replicas",))
+
+
+def test_help_names_every_command_there_is(world: World) -> None:
+    modules = [importlib.import_module(f"delivery.commands.{path.stem}") for path in COMMANDS.glob("[a-z]*.py")]
+    commands = {found for module in modules for found in vars(module).values() if isinstance(found, click.Command)}
+    within = {each for group in commands if isinstance(group, click.Group) for each in group.commands.values()}
+    shown = re.findall(r"^  ([a-z][a-z-]+)  ", world.run("--help").out, flags=re.MULTILINE)
+    assert sorted(shown) == sorted(str(command.name) for command in commands - within)
 
 
 class TestPreview:

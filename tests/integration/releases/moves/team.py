@@ -139,6 +139,7 @@ class Team:
             "environ": self.environ,
             "verify": self.verify,
             "connect": self.jobs,
+            "patience_s": 0,
         }
         return Seams(**given | self.seams)
 
@@ -264,6 +265,18 @@ def die() -> None:
 def away(*_: object, **__: object) -> Any:
     """In the place of something that does not answer."""
     raise Unreachable("the API server does not answer", where="context ours")
+
+
+def away_for(times: int) -> Callable[..., None]:
+    """In the place of something that does not answer the first few times."""
+    left = [None] * times
+
+    def ask(*_: object) -> None:
+        if left:
+            left.pop()
+            away()
+
+    return ask
 
 
 def git_init(directory: Path) -> None:

@@ -12,7 +12,7 @@ from delivery.releases.artifact import REPOSITORY, Release
 from delivery.releases.journal import Journal
 from delivery.releases.proof import Kind
 from tests.integration.releases.moves.conftest import Team
-from tests.integration.releases.moves.team import away, digests
+from tests.integration.releases.moves.team import away, away_for, digests
 
 A, B = "sha-" + "a" * 12, "sha-" + "b" * 12
 MIGRATION: dict[str, Any] = {"command": ["migrate", "up"], "deadlineSeconds": 60}
@@ -305,6 +305,15 @@ class TestFailures:
 
         team.engine.on_up = lambda *_: None
         assert team.run("rollback", "prod", "--recover").code == 0
+        assert team.has("prod", "A")
+        assert team.results("prod") == [("B", "restored")]
+
+    def test_the_api_server_comes_back_in_time_to_restore(self, team: Team) -> None:
+        team.seams["patience_s"] = 30
+        team.engine.on_up = away_for(2)
+        done = team.run("promote", B, "prod", "--yes")
+        assert done.code == 1
+        assert "prod is back on sha-aaaaaaaaaaaa" in done.err
         assert team.has("prod", "A")
         assert team.results("prod") == [("B", "restored")]
 

@@ -10,7 +10,7 @@ from adapters.errors import UpdateFailed
 from delivery.releases.artifact import REPOSITORY
 from delivery.releases.proof import Kind
 from tests.integration.releases.moves.conftest import Team
-from tests.integration.releases.moves.team import away, digests
+from tests.integration.releases.moves.team import away, away_for, digests
 
 A, B, C = ("sha-" + letter * 12 for letter in "abc")
 WHY = ("--yes", "--reason", "orders are lost")
@@ -207,6 +207,12 @@ class TestFailures:
         on_c.seams["connect"] = away
         assert on_c.run("rollback", "prod", *WHY).code == 5
         assert on_c.has("prod", "C")
+
+    def test_the_api_server_is_away_for_a_moment(self, on_c: Team) -> None:
+        on_c.seams["patience_s"] = 30
+        on_c.engine.on_up = away_for(1)
+        assert on_c.run("rollback", "prod", *WHY).code == 0
+        assert on_c.has("prod", "B")
 
     def test_the_registry_is_away(self, on_c: Team) -> None:
         on_c.edit("prod", registry={"push": "127.0.0.1:1", "pull": "registry.example.com"})
