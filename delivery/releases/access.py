@@ -5,9 +5,11 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator
 
+from adapters.paths import cache_dir
 from adapters.registry import RegistryClient
 from adapters.stackfile import StackFile
 from delivery.images import open_registry
+from delivery.releases.kept import Kept
 from delivery.releases.signing import Trust
 from delivery.releases.store import ReleaseStore
 from delivery.workspace import Workspace
@@ -22,4 +24,4 @@ def open_store(workspace: Workspace, stack: str) -> Iterator[tuple[ReleaseStore,
     settings = workspace.environment(stack)
     file = StackFile.load(workspace.path(stack))
     with open_registry(settings, file, lambda: workspace.crypter(stack)) as registry:
-        yield ReleaseStore(registry, Trust(settings.signers)), registry
+        yield ReleaseStore(registry, Trust(settings.signers), Kept(cache_dir() / "proof")), registry

@@ -11,7 +11,7 @@ from typing import Any
 from delivery.releases import provenance
 from delivery.releases.artifact import REPOSITORY, Release
 from delivery.releases.proof import Kind, Piece
-from delivery.releases.store import ReleaseStore
+from delivery.releases.store import ReleaseStore, Subject
 from delivery.releases.versions import LATEST, Version
 
 _AT_ONCE = 4
@@ -54,16 +54,15 @@ def read(store: ReleaseStore) -> list[Entry]:
     digests = list(dict.fromkeys(tags.values()))
     with ThreadPoolExecutor(_AT_ONCE) as executor:
         releases = [release for release in executor.map(store.get, digests) if release is not None]
-        entries = list(executor.map(lambda release: entry_of(store, release, tags), releases))
+    found = store.proofs(subject for release in releases for subject in _subjects(release))
+    entries = [_entry(release, tags, found) for release in releases]
     known = sorted((entry for entry in entries if entry.at), key=lambda entry: (entry.at, entry.tags), reverse=True)
     return [*(entry for entry in entries if not entry.at), *known]
 
 
 def entry_of(store: ReleaseStore, release: Release, tags: Mapping[str, str]) -> Entry:
     """A release with everything that belongs to it; `tags` are those of all releases."""
-    own = sorted((tag for tag, digest in tags.items() if digest == release.digest), key=_order)
-    images = {service: store.proof(service, digest) for service, digest in release.services.items()}
-    return Entry(release, tuple(own), store.proof(REPOSITORY, release.digest), images)
+    return _entry(release, tags, store.proofs(_subjects(release)))
 
 
 def summary(entry: Entry) -> list[str]:
@@ -104,6 +103,16 @@ def revoked(pieces: Sequence[Piece]) -> frozenset[str]:
                 if _about(earlier) == about and earlier.predicate.get("result") == "pass"
             }
     return frozenset(taken)
+
+
+def _subjects(release: Release) -> list[Subject]:
+    return [(REPOSITORY, release.digest), *release.services.items()]
+
+
+def _entry(release: Release, tags: Mapping[str, str], found: Mapping[Subject, Sequence[Piece]]) -> Entry:
+    own = sorted((tag for tag, digest in tags.items() if digest == release.digest), key=_order)
+    images = {service: found[service, digest] for service, digest in release.services.items()}
+    return Entry(release, tuple(own), found[REPOSITORY, release.digest], images)
 
 
 def describe(piece: Piece) -> str:

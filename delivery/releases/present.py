@@ -9,7 +9,7 @@ from adapters.errors import BadInput
 from adapters.registry import Reference, RegistryClient
 from adapters.stackfile import StackFile
 from components.settings import EnvironmentSettings
-from delivery.releases.artifact import REPOSITORY, Release
+from delivery.releases.artifact import Release
 from delivery.releases.store import ReleaseStore
 from delivery.workspace import Workspace
 
@@ -46,15 +46,15 @@ def read_present(workspace: Workspace, store: ReleaseStore, registry: RegistryCl
     images: dict[str, str] = file.get(["images"]) or {}
     references = {service: _resolved(registry, stack, image) for service, image in settings.images.items()}
     release = store.of_images({name: str(reference) for name, reference in references.items()}) if references else None
-    name = _name(store, registry, release, references) if release else _described(references)
+    name = _name(store, release, references) if release else _described(references)
     return Present(file, settings, images, references, release, name)
 
 
-def _name(store: ReleaseStore, registry: RegistryClient, release: Release, references: Mapping[str, Reference]) -> str:
+def _name(store: ReleaseStore, release: Release, references: Mapping[str, Reference]) -> str:
     """What the file calls a release; where that is not its tag, what it is best called."""
     tags = {reference.tag for reference in references.values()}
     tag = tags.pop() if len(tags) == 1 else None
-    if tag and registry.digest_of(REPOSITORY, tag) == release.digest:
+    if tag and store.digest_of(tag) == release.digest:
         return tag
     return store.tag_of(release)
 

@@ -6,8 +6,7 @@ They belong to the releases, so history is the same with either engine and outli
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -24,7 +23,6 @@ OBSERVED = "observed"
 BOOTSTRAP = "bootstrap"
 
 _KINDS = frozenset((Kind.DEPLOYMENT, Kind.ROLLBACK))
-_AT_ONCE = 8
 
 
 @dataclass(frozen=True)
@@ -107,10 +105,11 @@ class Known:
 
 
 def read_records(store: ReleaseStore, registry: RegistryClient, stack: str, *, also: Iterable[str] = ()) -> Known:
-    """What is recorded of an environment, read concurrently; `also` are releases whose proof is wanted in any case."""
+    """What is recorded of an environment; `also` are releases whose proof is wanted in any case."""
     found = filter(None, map(Tag.parse, registry.tags(REPOSITORY)))
     subjects = {tag.subject for tag in found if tag.kind in _KINDS or tag.kind is Kind.BOOTSTRAP} | set(also)
-    return known_of(stack, _each(lambda subject: store.proof(REPOSITORY, subject), sorted(subjects)))
+    found_proof = store.proofs((REPOSITORY, subject) for subject in sorted(subjects))
+    return known_of(stack, {subject: pieces for (_, subject), pieces in found_proof.items()})
 
 
 def known_of(stack: str, proof: Mapping[str, Sequence[Piece]]) -> Known:
@@ -196,8 +195,3 @@ def _record(release: str, piece: Piece) -> Record | None:
         )
     except (KeyError, ValueError, TypeError):
         return None
-
-
-def _each(read: Callable[[str], list[Piece]], subjects: Sequence[str]) -> dict[str, list[Piece]]:
-    with ThreadPoolExecutor(_AT_ONCE) as executor:
-        return dict(zip(subjects, executor.map(read, subjects), strict=True))

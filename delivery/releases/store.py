@@ -18,6 +18,7 @@ from adapters.errors import BadInput, Refused
 from adapters.registry import RegistryClient, digest_of, media_type_of, parse_reference
 from delivery.releases import artifact, proof
 from delivery.releases.artifact import EMPTY, MANIFEST_TYPE, REPOSITORY, Release
+from delivery.releases.kept import Kept
 from delivery.releases.proof import Kind, Piece, Tag
 from delivery.releases.signing import BUNDLE_TYPE, Signer, Trust
 
@@ -31,6 +32,8 @@ _COMMIT_PART = re.compile(r"(?:sha|dirty)-[0-9a-f]{7,40}")
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 _SHOWN = 10
 
+Subject = tuple[str, str]
+"""What proof is about: a repository, and a digest in it."""
 Asked = TypeVar("Asked")
 Answer = TypeVar("Answer")
 
@@ -38,13 +41,15 @@ Answer = TypeVar("Answer")
 class ReleaseStore:
     """The releases of a registry, their proof judged by `trust`. Any number of threads may use it.
 
+    With `kept`, what was read on this machine before is not read again.
     Every method raises `Unreachable` if the registry does not answer, and `BadInput` if it refuses the credentials.
     """
 
-    def __init__(self, registry: RegistryClient, trust: Trust) -> None:
-        self._registry, self.trust = registry, trust
+    def __init__(self, registry: RegistryClient, trust: Trust, kept: Kept | None = None) -> None:
+        self._registry, self.trust, self._kept = registry, trust, kept
         self._releases: dict[str, Release] = {}
-        self._pieces: dict[tuple[str, str], Piece] = {}  # by repository and tag: neither changes once judged
+        self._fixed: dict[str, str] = {}  # tags that were seen here, which mean one release for ever, and its digest
+        self._pieces: dict[tuple[str, Tag], Piece] = {}  # by repository and tag: neither changes once judged
 
     def push(self, release: Release, tags: Iterable[str]) -> None:
         """Store a release under tags; the same again changes nothing.
@@ -68,7 +73,7 @@ class ReleaseStore:
 
     def get(self, digest: str) -> Release | None:
         """The release of a digest; None if there is none, or something that is no release."""
-        if digest not in self._releases and (manifest := self._registry.manifest(REPOSITORY, digest)):
+        if digest not in self._releases and (manifest := self._manifest(REPOSITORY, digest)):
             self._keep(manifest)
         return self._releases.get(digest)
 
@@ -77,7 +82,7 @@ class ReleaseStore:
 
         Raises `BadInput` with those there are.
         """
-        if _TAG.fullmatch(name) and (digest := self._registry.digest_of(REPOSITORY, name)):
+        if _TAG.fullmatch(name) and (digest := self.digest_of(name)):
             found = self.get(digest)
             if found is not None:
                 return found, name
@@ -94,11 +99,22 @@ class ReleaseStore:
         names = sorted((tag for tag, digest in tags.items() if digest == release.digest), key=_rank)
         return names[0] if names else release.digest.removeprefix("sha256:")[:_FEWEST_DIGITS]
 
+    def digest_of(self, tag: str) -> str | None:
+        """The digest of the release that a tag means; None if there is no such tag."""
+        if tag in self._fixed:
+            return self._fixed[tag]
+        manifest = self._registry.manifest(REPOSITORY, tag)
+        if manifest is None:
+            return None
+        digest = self._keep(manifest)
+        if _FIXED_TAG.fullmatch(tag):
+            self._fixed[tag] = digest
+        return digest
+
     def tags(self) -> Mapping[str, str]:
         """The releases' tags, each with the digest of the release; tags of what belongs to one are not among them."""
         names = [tag for tag in self._registry.tags(REPOSITORY) if not tag.startswith("sha256-")]
-        found = self._each(lambda tag: self._registry.manifest(REPOSITORY, tag), names)
-        return {tag: self._keep(manifest) for tag, manifest in sorted(found) if manifest is not None}
+        return {tag: digest for tag, digest in sorted(self._each(self.digest_of, names)) if digest is not None}
 
     def of_images(self, images: Mapping[str, str]) -> Release | None:
         """The release that consists of exactly these images: `{service: digest or reference with a digest}`.
@@ -108,7 +124,7 @@ class ReleaseStore:
         """
         services = {service: _digest_in(image) for service, image in images.items()}
         for tag in sorted({_tag_in(image) for image in images.values()} - {""}):
-            digest = self._registry.digest_of(REPOSITORY, tag)
+            digest = self.digest_of(tag)
             release = self.get(digest) if digest else None
             if release and release.services == services:
                 return release
@@ -148,16 +164,23 @@ class ReleaseStore:
 
     def proof(self, subject_repository: str, subject_digest: str) -> list[Piece]:
         """All proof of a subject, the newest last, also what does not count; each piece was judged."""
-        prefix = proof.prefix_of(subject_digest)
-        tags = [tag for tag in self._registry.tags(subject_repository) if tag.startswith(prefix) and Tag.parse(tag)]
-        return _ordered(self._read(subject_repository, subject_digest, tags))
+        return self.proofs([(subject_repository, subject_digest)])[subject_repository, subject_digest]
 
     def proof_of(self, release: Release) -> list[Piece]:
         """All proof of a release and of each of its images, the newest last."""
-        subjects = [(REPOSITORY, release.digest), *release.services.items()]
-        return _ordered(
-            piece for _, pieces in self._each(lambda subject: self.proof(*subject), subjects) for piece in pieces
-        )
+        found = self.proofs([(REPOSITORY, release.digest), *release.services.items()])
+        return _ordered(piece for pieces in found.values() for piece in pieces)
+
+    def proofs(self, subjects: Iterable[Subject]) -> dict[Subject, list[Piece]]:
+        """The proof of each subject, as `proof` gives it; the tags of each repository are listed once."""
+        found: dict[Subject, list[Piece]] = {subject: [] for subject in subjects}
+        listed = self._each(self._registry.tags, sorted({repository for repository, _ in found}))
+        named = [(repository, tag) for repository, tags in listed for tag in map(Tag.parse, tags) if tag]
+        wanted = [(repository, tag) for repository, tag in named if (repository, tag.subject) in found]
+        for (repository, tag), piece in self._each(lambda each: self._piece(*each), wanted):
+            if piece is not None:
+                found[repository, tag.subject].append(piece)
+        return {subject: _ordered(pieces) for subject, pieces in found.items()}
 
     def blob(self, subject_repository: str, piece: Piece, name: str) -> bytes:
         """What was attached with a piece under a name, and signed with it; raises `BadInput` for anything else."""
@@ -193,23 +216,27 @@ class ReleaseStore:
             raise BadInput(f"there is no {repository}@{digest} to attach proof to", fix="Push it first")
         return artifact.descriptor(media_type_of(content), content)
 
-    def _read(self, repository: str, subject: str, tags: Sequence[str]) -> list[Piece]:
-        unread = [tag for tag in tags if (repository, tag) not in self._pieces]
-        for tag, piece in self._each(lambda tag: self._piece(repository, subject, tag), unread):
-            if piece is not None:
-                self._pieces[repository, tag] = piece
-        return [self._pieces[repository, tag] for tag in tags if (repository, tag) in self._pieces]
-
-    def _piece(self, repository: str, subject: str, tag: str) -> Piece | None:
+    def _piece(self, repository: str, tag: Tag) -> Piece | None:
         """A piece, judged; None if it was removed since its tag was listed."""
-        manifest = self._registry.manifest(repository, tag)
+        if (known := self._pieces.get((repository, tag))) is not None:
+            return known
+        manifest = self._manifest(repository, str(tag))
         if manifest is None:
             return None
         digest, bundle = artifact.first_layer(manifest, BUNDLE_TYPE) or (None, None)
         if digest is not None and bundle is None:
             with contextlib.suppress(BadInput):  # no such blob: then nothing is signed, which is a verdict and no error
-                bundle = self._registry.blob(repository, digest)
-        return proof.judge(subject, tag, manifest, bundle, self.trust)
+                bundle = self._read(digest, lambda: self._registry.blob(repository, digest))
+        piece = proof.judge(tag.subject, str(tag), manifest, bundle, self.trust)
+        self._pieces[repository, tag] = piece
+        return piece
+
+    def _manifest(self, repository: str, reference: str) -> bytes | None:
+        """The manifest of a digest or of a piece's tag."""
+        return self._read(reference, lambda: self._registry.manifest(repository, reference))
+
+    def _read(self, reference: str, read: Callable[[], bytes | None]) -> bytes | None:
+        return self._kept.through(reference, read) if self._kept else read()
 
     def _digest_of_part(self, name: str, tags: Mapping[str, str]) -> str | None:
         """The digest that digits begin, or that a part of a commit's tag means; None if there is none."""

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
 
 import pytest
 
 from adapters.errors import BadInput, Refused
 from adapters.registry import RegistryClient, digest_of
+from delivery.releases import catalogue
 from delivery.releases.artifact import EMPTY, MANIFEST_TYPE, MEDIA_TYPE, REPOSITORY, Release, descriptor, manifest
+from delivery.releases.kept import Kept
 from delivery.releases.proof import Kind
+from delivery.releases.records import read_records
 from delivery.releases.signing import Signer, Trust
 from delivery.releases.store import ReleaseStore
 from tests.integration.releases.conftest import COMMIT
@@ -153,3 +158,97 @@ def test_an_artifact_that_only_looks_like_a_release_is_none(store: ReleaseStore,
     with pytest.raises(BadInput, match="no release 'pretender-0'"):
         store.find("pretender-0")
     assert store.of_images({"hello": "sha256:" + "0" * 64}) is None
+
+
+class Asked(RegistryClient):
+    """A client that tells what was asked for."""
+
+    def __init__(self, address: str) -> None:
+        super().__init__(address)
+        self.paths: list[str] = []
+
+    def _ask(self, method: str, path: str, *rest: Any, **named: Any) -> Any:
+        self.paths.append(f"{method} {path}")
+        return super()._ask(method, path, *rest, **named)
+
+    def listings(self) -> int:
+        return sum(path.endswith("/tags/list") for path in self.paths)
+
+
+@pytest.fixture
+def asked(project: str) -> Iterator[Asked]:
+    with Asked(project) as client:
+        yield client
+
+
+def test_tags_are_listed_once_a_repository_however_much_proof_there_is(  # noqa: PLR0917 - fixtures
+    store: ReleaseStore,
+    release: Release,
+    signers: dict[str, Signer],
+    push_image: Callable[[str, str], str],
+    asked: Asked,
+    trust: Trust,
+) -> None:
+    for number in range(5):
+        other = Release(f"{number}" * 40, {"hello": push_image("hello", f"hello {number}")})
+        store.push(other, [f"sha-{str(number) * 12}"])
+        store.attach(REPOSITORY, other.digest, Kind.BOOTSTRAP, {"note": "x"}, signers["ci"])
+    known = read_records(ReleaseStore(asked, trust), asked, "prod")
+    assert len(known.proof) == 5
+    assert asked.listings() == 2, "one that tells which releases there are, one for their proof"
+    asked.paths.clear()
+    assert len(catalogue.read(ReleaseStore(asked, trust))) == 6
+    assert asked.listings() == 3, "releases, their proof, that of hello"
+
+
+def test_what_a_tag_means_for_ever_is_asked_once(release: Release, asked: Asked, trust: Trust) -> None:
+    store, tag = ReleaseStore(asked, trust), f"sha-{release.commit[:12]}"
+    for _ in range(3):
+        assert store.tags() == {tag: release.digest}
+        assert store.find(tag) == (release, tag)
+        assert store.of_images(release.images(tag)) == release
+    assert len(asked.paths) - asked.listings() == 1
+
+
+@pytest.fixture
+def proven(store: ReleaseStore, release: Release, signers: dict[str, Signer]) -> Release:
+    """A release with a small piece of proof, and a large one of its image."""
+    large = {"creationInfo": {"created": "2026-03-01T10:00:00Z"}, "packages": ["x" * 100] * 1000}
+    store.attach("hello", release.services["hello"], Kind.SBOM, large, signers["ci"])
+    store.attach(REPOSITORY, release.digest, Kind.VERIFICATION, PASSED, signers["verifier"])
+    return release
+
+
+def test_what_was_read_on_this_machine_is_not_read_again(
+    proven: Release, asked: Asked, trust: Trust, tmp_path: Path
+) -> None:
+    first = ReleaseStore(asked, trust, Kept(tmp_path / "proof")).proof_of(proven)
+    asked.paths.clear()
+    again = ReleaseStore(asked, trust, Kept(tmp_path / "proof"))
+    assert again.proof_of(proven) == first
+    assert len(asked.paths) == asked.listings() == 2
+    assert all(piece.counts for piece in first)
+
+
+def test_what_somebody_else_wrote_there_makes_nothing_count(
+    proven: Release, asked: Asked, trust: Trust, tmp_path: Path
+) -> None:
+    first = ReleaseStore(asked, trust, Kept(tmp_path / "proof")).proof_of(proven)
+    for path in (tmp_path / "proof").iterdir():
+        path.write_bytes(b"{}")
+    asked.paths.clear()
+    assert ReleaseStore(asked, trust, Kept(tmp_path / "proof")).proof_of(proven) == first
+    assert len(asked.paths) == 2 + 3, "two listings, two pieces, and what one of them holds"
+
+
+def test_a_place_where_nothing_can_be_kept_is_no_matter(proven: Release, asked: Asked, trust: Trust) -> None:
+    pieces = ReleaseStore(asked, trust, Kept(Path("/proc/none"))).proof_of(proven)
+    assert [piece.fault for piece in pieces] == [None, None]
+
+
+def test_a_piece_that_was_removed_is_gone_whatever_is_kept(
+    proven: Release, asked: Asked, trust: Trust, tmp_path: Path
+) -> None:
+    pieces = ReleaseStore(asked, trust, Kept(tmp_path / "proof")).proof(REPOSITORY, proven.digest)
+    asked.delete_manifest(REPOSITORY, pieces[0].digest)
+    assert ReleaseStore(asked, trust, Kept(tmp_path / "proof")).proof(REPOSITORY, proven.digest) == []
