@@ -16,7 +16,7 @@ from delivery.factory import Factory, Seams
 _COMMANDS = (
     *("up", "preview", "drift", "render", "down", "status", "promote", "rollback", "settle", "verify", "history"),
     *("sign-off", "hold", "unhold", "freeze", "unfreeze", "compare", "check", "publish"),
-    *("cluster", "engine", "release"),
+    *("serve", "cluster", "engine", "release"),
 )
 """Each is in the module of `commands` that is called like it,"""
 _BESIDE = {"unhold": "hold", "unfreeze": "freeze"}
