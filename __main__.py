@@ -12,13 +12,17 @@ from components.monitoring import coverage, own_rules, rules
 from components.monitoring.access import MonitoringAccess
 from components.monitoring.alertmanager import Alertmanager, AlertmanagerArgs
 from components.monitoring.certificates import CertificateProber, CertificateProberArgs
-from components.monitoring.names import AGENTS_NAMESPACE, NAMESPACE
+from components.monitoring.collector import Collector, CollectorArgs, Workloads, WorkloadsArgs
+from components.monitoring.log_store import LogStoreArgs
+from components.monitoring.loki import Loki
+from components.monitoring.names import AGENTS_NAMESPACE, LOKI, NAMESPACE
 from components.monitoring.namespace import MonitoringNamespace
 from components.monitoring.node_exporter import NodeExporter
 from components.monitoring.own_rules import OwnRules, OwnRulesArgs
 from components.monitoring.prometheus import Prometheus, PrometheusArgs
 from components.monitoring.scraping import Targets
 from components.monitoring.sources import Source
+from components.monitoring.victorialogs import VictoriaLogs
 from components.registry import NAMESPACE as REGISTRY_NAMESPACE
 from components.registry import Registry, create_registry
 from components.registry_access import RegistryAccess
@@ -71,25 +75,32 @@ def monitoring(settings: MonitoringSettings) -> None:
     # Protected, since what was measured and logged goes with it.
     place = MonitoringNamespace(NAMESPACE, protect=True, opts=inside)
     images, present = settings.platform_images, coverage.present(settings)
+    agents = MonitoringNamespace(AGENTS_NAMESPACE, pods.PRIVILEGED, opts=inside)
+    MonitoringAccess("agents-access", AGENTS_NAMESPACE, ("pods",), agents, opts=inside)
     if Source.NODE in present:
-        agents = MonitoringNamespace(AGENTS_NAMESPACE, pods.PRIVILEGED, opts=inside)
         NodeExporter("node-exporter", images.node_exporter, agents, opts=inside)
     if Source.CERTIFICATES in present:
         CertificateProber("certificates", CertificateProberArgs(images.prober, place), opts=inside)
+    store = Loki if settings.logs.store == LOKI else VictoriaLogs
+    logs = store(settings.logs.store, LogStoreArgs(settings.logs, images, place), opts=inside)
+    collector = images.collector, settings.logs.collector_resources
+    Collector("collector", CollectorArgs(*collector, settings.environments, logs.intake, agents), opts=inside)
+    Workloads("workloads", WorkloadsArgs(*collector, place), opts=inside)
     alertmanager = Alertmanager("alertmanager", AlertmanagerArgs(settings.alertmanager, images, place), opts=inside)
     prometheus = Prometheus(
         "prometheus",
         PrometheusArgs(
             shape=settings.prometheus,
             images=images,
-            targets=Targets(settings.environments, alertmanager.targets, settings.certificates, present),
+            targets=Targets(settings.environments, alertmanager.targets, settings.certificates, logs.intake, present),
             cluster=settings.cluster.identifier,
             rules=rules.load(present, runbooks=settings.runbooks),
             place=place,
         ),
         opts=inside,
     )
-    pulumi.export("addresses", {"prometheus": prometheus.address, "alertmanager": alertmanager.address})
+    addresses = {"prometheus": prometheus.address, "alertmanager": alertmanager.address, "logs": logs.address}
+    pulumi.export("addresses", addresses)
 
 
 def github(settings: GithubSettings) -> None:

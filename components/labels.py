@@ -16,6 +16,7 @@ TRACK_RELEASE, TRACK_CONTROL = "release", "control"
 CONFIG_HASH = "slipway.dev/config-hash"
 API_TOKEN = "slipway.dev/needs-api-token"  # noqa: S105 - the name of an annotation
 HOST_NETWORK = "slipway.dev/needs-host-network"
+ROOT = "slipway.dev/needs-root"
 SKIP_AWAIT = "pulumi.com/skipAwait"
 
 

@@ -54,9 +54,10 @@ def resources(*, cpu: str, memory: str, memory_limit: str) -> k8s.core.v1.Resour
 
 
 def http_probe(path: str, *, period: int, failures: int, port: str = "http") -> k8s.core.v1.ProbeArgs:
-    """Asks the port `http` or `https` of a container, by the protocol of that name, each `period` seconds."""
+    """Asks a port of a container each `period` seconds, by TLS if it is called `https`."""
+    scheme = "HTTPS" if port == "https" else "HTTP"
     return k8s.core.v1.ProbeArgs(
-        http_get=k8s.core.v1.HTTPGetActionArgs(path=path, port=port, scheme=port.upper()),
+        http_get=k8s.core.v1.HTTPGetActionArgs(path=path, port=port, scheme=scheme),
         period_seconds=period,
         timeout_seconds=3,
         failure_threshold=failures,

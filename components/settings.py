@@ -46,7 +46,14 @@ from components.model import (
     Runbooks,
     Service,
 )
-from components.monitoring.model import Address, AlertmanagerModel, LeftOut, MonitoringImages, PrometheusModel
+from components.monitoring.model import (
+    Address,
+    AlertmanagerModel,
+    LeftOut,
+    LogsModel,
+    MonitoringImages,
+    PrometheusModel,
+)
 from components.secret import SEALED, Secret
 
 
@@ -335,6 +342,7 @@ class MonitoringSettings(ClusterSettings):
     alertmanager: AlertmanagerModel = Field(
         default_factory=AlertmanagerModel, description="Who is told of alerts, and how."
     )
+    logs: LogsModel = Field(default_factory=LogsModel, description="Where logs are kept, and for how long.")
 
     def stands_on(self) -> tuple[str, ...]:
         """The stacks that must be up before this one."""

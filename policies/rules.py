@@ -24,8 +24,12 @@ TOKEN_REASON = "slipway.dev/needs-api-token"  # noqa: S105 - the name of an anno
 """On pods that talk to the API server: the reason why, without which no token may be mounted."""
 NETWORK_REASON = "slipway.dev/needs-host-network"
 """On pods of `AGENTS` that share the node's network: the reason why."""
+ROOT_REASON = "slipway.dev/needs-root"
+"""On pods of `AGENTS` that run as root, with no right of root's but to read any file: the reason why."""
 AGENTS = "monitoring-agents"
 """The one namespace whose pods may read their node's files, and see its network."""
+AGENTS_FOLDER = "/var/lib/slipway-collector"
+"""The one folder of a node that they may write to."""
 LABELS = ("app.kubernetes.io/name", "app.kubernetes.io/part-of", "app.kubernetes.io/managed-by")
 
 _POD_TEMPLATES: Mapping[str, tuple[str, ...]] = {
@@ -93,25 +97,25 @@ def runs_unprivileged(manifest: Manifest) -> Iterator[str]:
                 yield f"{field} is on: pods keep out of the node's own namespaces"
         for volume in _items(spec, "volumes"):
             foreign = sorted(set(volume) - _VOLUMES - {"name"})
-            if foreign and not (is_agent and foreign == ["hostPath"] and _is_only_read(spec, volume)):
+            if foreign and not (is_agent and foreign == ["hostPath"] and _leaves_the_node_alone(spec, volume)):
                 yield f"the volume {volume.get('name')} is a {foreign[0]}: only storage made for pods is mounted"
         for container in _containers(spec):
-            yield from _unprivileged(container, spec.get("securityContext") or {})
+            reads_all = is_agent and bool(_at(pod, "metadata", "annotations", ROOT_REASON))
+            yield from _unprivileged(container, spec.get("securityContext") or {}, reads_all=reads_all)
 
 
-def _unprivileged(container: Manifest, pod: Manifest) -> Iterator[str]:
+def _unprivileged(container: Manifest, pod: Manifest, *, reads_all: bool) -> Iterator[str]:
     own = container.get("securityContext") or {}
     name = f"the container {container.get('name')}"
-    if own.get("runAsNonRoot", pod.get("runAsNonRoot")) is not True or 0 in (
-        own.get("runAsUser"),
-        pod.get("runAsUser"),
-    ):
+    is_named = own.get("runAsNonRoot", pod.get("runAsNonRoot")) is True
+    if not reads_all and (not is_named or 0 in (own.get("runAsUser"), pod.get("runAsUser"))):
         yield f"{name} may run as root: set runAsNonRoot to true, and no runAsUser 0"
     if own.get("privileged") is True or own.get("allowPrivilegeEscalation") is not False:
         yield f"{name} may gain privileges: set allowPrivilegeEscalation to false"
     if "ALL" not in (_at(own, "capabilities", "drop") or ()):
         yield f"{name} keeps capabilities: drop ALL"
-    if added := sorted(set(_at(own, "capabilities", "add") or ()) - {"NET_BIND_SERVICE"}):
+    reading = {"DAC_READ_SEARCH"} if reads_all else set()
+    if added := sorted(set(_at(own, "capabilities", "add") or ()) - {"NET_BIND_SERVICE"} - reading):
         yield f"{name} adds the capability {added[0]}"
     profile = _at(own, "seccompProfile", "type") or _at(pod, "seccompProfile", "type")
     if profile not in _SECCOMP:
@@ -191,7 +195,10 @@ RULES: tuple[Rule, ...] = (
 )
 
 
-def _is_only_read(spec: Manifest, volume: Manifest) -> bool:
+def _leaves_the_node_alone(spec: Manifest, volume: Manifest) -> bool:
+    """Whether a folder of the node is mounted to be read only, or is the one that is there for agents to write to."""
+    if _at(volume, "hostPath", "path") == AGENTS_FOLDER:
+        return True
     mounts = [m for container in _containers(spec) for m in _items(container, "volumeMounts")]
     return all(mount.get("readOnly") is True for mount in mounts if mount.get("name") == volume.get("name"))
 

@@ -30,6 +30,12 @@ class MonitoringImages(Model):
         default="docker.io/prom/blackbox-exporter:v0.27.0",
         description="Blackbox exporter, which asks for certificates.",
     )
+    loki: str = Field(default="docker.io/grafana/loki:3.7.8", description="Loki, version 3.")
+    victorialogs: str = Field(default="docker.io/victoriametrics/victoria-logs:v1.52.1", description="VictoriaLogs.")
+    collector: str = Field(
+        default="docker.io/otel/opentelemetry-collector-contrib:0.149.0",
+        description="OpenTelemetry Collector with the receivers of files and of Kubernetes' states.",
+    )
     loader: str = Field(
         default="quay.io/kiwigrid/k8s-sidecar:1.30.3",
         description="Copies labelled ConfigMaps of the environments into a folder of Prometheus.",
@@ -172,6 +178,61 @@ class AlertmanagerModel(Model):
         if missing := [name for name in named if name not in self.receivers]:
             known = ", ".join(self.receivers) or "none"
             raise ValueError(f"there is no receiver {missing[0]!r} (there are: {known})")
+        return self
+
+
+class ObjectStorage(Model):
+    """A bucket of S3, or of what understands its API."""
+
+    bucket: str = Field(min_length=3, description="The bucket's name; it must be there.")
+    region: str = Field(default="us-east-1", description="Where the bucket is.")
+    endpoint: str | None = Field(
+        default=None, pattern=r"^https?://", description="The server's address. Default: Amazon's of the region."
+    )
+    access_key: str | None = Field(
+        default=None, description="Who we are there. Default: whom the node's or the pod's identity makes us."
+    )
+    secret_key: Secret | None = Field(default=None, description="The key's secret; encrypted.")
+
+    @model_validator(mode="after")
+    def _whole_key(self) -> Self:
+        if (self.access_key is None) != (self.secret_key is None):
+            raise ValueError("accessKey and secretKey belong together")
+        return self
+
+
+class LogsModel(Model):
+    """How logs are collected and kept."""
+
+    store: Literal["loki", "victorialogs"] = Field(
+        default="loki",
+        description="Where logs are kept. VictoriaLogs is for those who may not run software under the AGPL, as Loki "
+        "is; the panels of logs in Grafana read Loki alone.",
+    )
+    retention_days: int = Field(default=15, ge=1, description="How long logs are kept, in days.")
+    storage: Quantity = Field(default="10Gi", description="Size of the store's volume.")
+    storage_class: str | None = Field(default=None, description="StorageClass of that volume. Default: the cluster's.")
+    s3: ObjectStorage | None = Field(
+        default=None, description="Where Loki keeps what is a few hours old. Default: on its volume."
+    )
+    resources: Resources = Field(
+        default_factory=lambda: Resources.model_validate({"cpu": "50m", "memory": "128Mi", "memoryLimit": "1Gi"}),
+        description="What the store's container asks for.",
+    )
+    collector_resources: Resources = Field(
+        default_factory=lambda: Resources.model_validate({"cpu": "50m", "memory": "96Mi", "memoryLimit": "384Mi"}),
+        description="What the collector's container asks for, on each node.",
+    )
+
+    @property
+    def replicas(self) -> int:
+        """Each store is a single program here, which keeps what it took through any restart."""
+        return 1
+
+    @model_validator(mode="after")
+    def _only_loki_knows_buckets(self) -> Self:
+        if self.s3 and self.store != "loki":
+            raise ValueError("s3 is for the store loki alone: VictoriaLogs keeps logs on its volume")
         return self
 
 

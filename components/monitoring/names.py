@@ -10,6 +10,10 @@ PROMETHEUS = "prometheus"
 
 ALERTMANAGER = "alertmanager"
 PROBER = "blackbox-exporter"
+LOKI, VICTORIALOGS = "loki", "victorialogs"
+COLLECTOR = "collector"
+WORKLOADS = "workloads"
+"""The collector that reads states of workloads from the API server, rather than logs from a node."""
 
 COMPONENT = "monitoring"
 """The `app.kubernetes.io/component` of what people reach: the local platform prints a link for each."""

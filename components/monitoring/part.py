@@ -11,6 +11,9 @@ from components import labels, pods
 from components.monitoring.names import COMPONENT
 from components.monitoring.namespace import MonitoringNamespace
 
+RBAC = "rbac.authorization.k8s.io"
+WATCH = ["get", "list", "watch"]
+
 
 class Part(pulumi.ComponentResource):
     """A program of the monitoring; `application` is what it is called in the cluster."""
@@ -31,6 +34,36 @@ class Part(pulumi.ComponentResource):
     ) -> k8s.core.v1.ConfigMap:
         return k8s.core.v1.ConfigMap(
             name, metadata=self._metadata(name, component), data=dict(files), opts=self._inside()
+        )
+
+    def _create_account(self) -> k8s.core.v1.ServiceAccount:
+        """Whom the API server knows it as."""
+        return k8s.core.v1.ServiceAccount(
+            self._application, metadata=self._metadata(), automount_service_account_token=False, opts=self._inside()
+        )
+
+    def _create_cluster_role(self, rules: Sequence[k8s.rbac.v1.PolicyRuleArgs]) -> k8s.rbac.v1.ClusterRole:
+        """What it may do in every namespace, or with what has none."""
+        name = f"slipway-{self._application}"
+        return k8s.rbac.v1.ClusterRole(
+            name,
+            metadata=k8s.meta.v1.ObjectMetaArgs(name=name, labels=self._labels()),
+            rules=list(rules),
+            opts=self._inside(),
+        )
+
+    def _create_cluster_binding(
+        self, role: k8s.rbac.v1.ClusterRole, account: k8s.core.v1.ServiceAccount
+    ) -> k8s.rbac.v1.ClusterRoleBinding:
+        name = f"slipway-{self._application}"
+        return k8s.rbac.v1.ClusterRoleBinding(
+            name,
+            metadata=k8s.meta.v1.ObjectMetaArgs(name=name, labels=self._labels()),
+            role_ref=k8s.rbac.v1.RoleRefArgs(api_group=RBAC, kind="ClusterRole", name=name),
+            subjects=[
+                k8s.rbac.v1.SubjectArgs(kind="ServiceAccount", name=self._application, namespace=self._place.name)
+            ],
+            opts=self._inside(role, account),
         )
 
     def _create_service(

@@ -17,8 +17,9 @@ import yaml
 
 from components import labels, pods
 from components.monitoring.model import MonitoringImages, PrometheusModel
-from components.monitoring.names import NAMESPACE, PROMETHEUS, RULES_LABEL
+from components.monitoring.names import PROMETHEUS, RULES_LABEL
 from components.monitoring.namespace import MonitoringNamespace
+from components.monitoring.part import WATCH
 from components.monitoring.scraping import Targets, scrape_configs
 from components.monitoring.stateful import DATA, Stateful
 from components.storage import volume, volume_mount
@@ -30,7 +31,12 @@ _RULES_PATH, _ENVIRONMENTS_PATH = "/etc/prometheus/rules", "/etc/prometheus/envi
 _RELOAD_INTERVAL = "5s"  # looking costs the reading of a few small files
 _LONGEST_REPLAY_S = 900  # of the write-ahead log, after a crash
 _TIMEOUT = "300s"
-_RBAC = "rbac.authorization.k8s.io"
+# Only what has no namespace; environments say themselves what may be seen in them (`access`).
+_RIGHTS = [
+    k8s.rbac.v1.PolicyRuleArgs(api_groups=[""], resources=["nodes"], verbs=WATCH),
+    k8s.rbac.v1.PolicyRuleArgs(api_groups=[""], resources=["nodes/metrics"], verbs=["get"]),
+    k8s.rbac.v1.PolicyRuleArgs(non_resource_urls=["/metrics"], verbs=["get"]),
+]
 
 
 @dataclass(frozen=True)
@@ -62,8 +68,8 @@ class Prometheus(Stateful):
         self._args = args
         self.address = self._address(PORT)
         self.account = self._create_account()
-        self.role = self._create_role()
-        self.binding = self._create_binding()
+        self.role = self._create_cluster_role(_RIGHTS)
+        self.binding = self._create_cluster_binding(self.role, self.account)
         self.config = self._create_config_map("prometheus-config", {CONFIG_FILE: self._configuration()})
         self.rules = self._create_config_map("prometheus-rules", args.rules)
         self.stateful_set = self._create_stateful_set(
@@ -73,33 +79,6 @@ class Prometheus(Stateful):
         self.service = self._create_service(PORT, session_affinity="ClientIP")
         self.disruption_budget = self._create_disruption_budget(args.shape)
         self.register_outputs({"address": self.address})
-
-    def _create_account(self) -> k8s.core.v1.ServiceAccount:
-        return k8s.core.v1.ServiceAccount(
-            PROMETHEUS, metadata=self._metadata(), automount_service_account_token=False, opts=self._inside()
-        )
-
-    def _create_role(self) -> k8s.rbac.v1.ClusterRole:
-        """Only what has no namespace; environments say themselves what may be seen in them (`access`)."""
-        return k8s.rbac.v1.ClusterRole(
-            "slipway-prometheus",
-            metadata=k8s.meta.v1.ObjectMetaArgs(name="slipway-prometheus", labels=self._labels()),
-            rules=[
-                k8s.rbac.v1.PolicyRuleArgs(api_groups=[""], resources=["nodes"], verbs=["get", "list", "watch"]),
-                k8s.rbac.v1.PolicyRuleArgs(api_groups=[""], resources=["nodes/metrics"], verbs=["get"]),
-                k8s.rbac.v1.PolicyRuleArgs(non_resource_urls=["/metrics"], verbs=["get"]),
-            ],
-            opts=self._inside(),
-        )
-
-    def _create_binding(self) -> k8s.rbac.v1.ClusterRoleBinding:
-        return k8s.rbac.v1.ClusterRoleBinding(
-            "slipway-prometheus",
-            metadata=k8s.meta.v1.ObjectMetaArgs(name="slipway-prometheus", labels=self._labels()),
-            role_ref=k8s.rbac.v1.RoleRefArgs(api_group=_RBAC, kind="ClusterRole", name="slipway-prometheus"),
-            subjects=[k8s.rbac.v1.SubjectArgs(kind="ServiceAccount", name=PROMETHEUS, namespace=NAMESPACE)],
-            opts=self._inside(self.role, self.account),
-        )
 
     def _pod(self) -> k8s.core.v1.PodTemplateSpecArgs:
         empty = k8s.core.v1.EmptyDirVolumeSourceArgs(size_limit="16Mi")

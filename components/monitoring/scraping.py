@@ -13,7 +13,9 @@ from typing import Any
 
 from components import labels, registry
 from components.monitoring import certificates, node_exporter
-from components.monitoring.names import NAMESPACE, PROBER
+from components.monitoring.collecting import WORKLOADS_PORT
+from components.monitoring.log_store import Intake
+from components.monitoring.names import AGENTS_NAMESPACE, COLLECTOR, NAMESPACE, PROBER, WORKLOADS
 from components.monitoring.sources import Source
 
 _CREDENTIALS = "/var/run/secrets/kubernetes.io/serviceaccount"
@@ -35,12 +37,13 @@ class Targets:
     """What there is to scrape.
 
     `environments` are namespaces, `alertmanagers` the instances and `certificates` what has some, all `host:port`;
-    `present` are the sources that are scraped, beside those that are always there.
+    `logs` is the store of logs; `present` are the sources that are scraped, beside those that are always there.
     """
 
     environments: Sequence[str]
     alertmanagers: Sequence[str]
     certificates: Sequence[str]
+    logs: Intake
     present: frozenset[Source]
 
 
@@ -59,6 +62,9 @@ def scrape_configs(targets: Targets, *, verify_kubelets: bool) -> list[Config]:
         {"job_name": "coredns", "static_configs": [{"targets": ["kube-dns.kube-system.svc:9153"]}]},
         {"job_name": "prometheus", "static_configs": [{"targets": ["localhost:9090"]}]},
         {"job_name": "alertmanager", "static_configs": [{"targets": list(targets.alertmanagers)}]},
+        {"job_name": targets.logs.job, "static_configs": [{"targets": [targets.logs.target]}]},
+        _collectors(),
+        _workloads(),
         *(config for source, config in brought.items() if source in targets.present),
     ]
 
@@ -121,6 +127,35 @@ def _apiserver() -> Config:
         **_authenticated(verify=True),
         "static_configs": [{"targets": ["kubernetes.default.svc:443"]}],
         "metric_relabel_configs": [_drop_unread()],
+    }
+
+
+def _collectors() -> Config:
+    """The log collector of each node."""
+    return {
+        "job_name": "collector",
+        "kubernetes_sd_configs": [{"role": "pod", "namespaces": {"names": [AGENTS_NAMESPACE]}}],
+        "relabel_configs": [
+            _keep(_pod_label(labels.NAME), COLLECTOR),
+            _keep("__meta_kubernetes_pod_container_port_name", "metrics"),
+            {"source_labels": ["__meta_kubernetes_pod_node_name"], "target_label": "node"},
+        ],
+    }
+
+
+def _workloads() -> Config:
+    """States of workloads, by the names that everything else here has for them."""
+    kinds = "namespace|pod|container|replicaset|statefulset|daemonset|deployment|cronjob|hpa|node"
+    return {
+        "job_name": "workloads",
+        "scrape_interval": "5s",  # by these a release is judged
+        "honor_labels": True,
+        "static_configs": [{"targets": [f"{WORKLOADS}.{NAMESPACE}.svc:{WORKLOADS_PORT}"]}],
+        "metric_relabel_configs": [
+            {"action": "labelmap", "regex": f"k8s_({kinds})_name", "replacement": "$1"},
+            {"source_labels": ["k8s_job_name"], "target_label": "job_name"},
+            {"action": "labeldrop", "regex": f"k8s_({kinds}|job|resourcequota)_name|.+_uid|container_(id|image_.+)"},
+        ],
     }
 
 

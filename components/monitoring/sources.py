@@ -24,6 +24,7 @@ class Source(StrEnum):
     PROMETHEUS = "prometheus"
     ALERTMANAGER = "alertmanager"
     LOKI = "loki"
+    VICTORIALOGS = "victorialogs"
     COLLECTOR = "collector"
     KUBE_STATE_METRICS = "kube-state-metrics"
     CERTIFICATES = "certificates"
@@ -42,6 +43,7 @@ _PREFIXES = {
     "prometheus_": Source.PROMETHEUS,
     "alertmanager_": Source.ALERTMANAGER,
     "loki_": Source.LOKI,
+    "vl_": Source.VICTORIALOGS,
     "otelcol_": Source.COLLECTOR,
     "k8s_": Source.COLLECTOR,
     "kube_": Source.KUBE_STATE_METRICS,

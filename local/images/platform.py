@@ -161,6 +161,27 @@ _MONITORING = {
             "User": _NONROOT,
         },
     ),
+    "victorialogs": _Program(
+        module="victorialogs",
+        package="github.com/VictoriaMetrics/VictoriaLogs/app/victoria-logs",
+        path="bin/victoria-logs",
+        versioned_by="github.com/VictoriaMetrics/VictoriaLogs",
+        version_variable="github.com/VictoriaMetrics/VictoriaMetrics/lib/buildinfo.Version",
+        config={
+            "Entrypoint": ["/bin/victoria-logs"],
+            "Env": ["PATH=/bin"],
+            "ExposedPorts": {"9428/tcp": {}},
+            "User": _NONROOT,
+        },
+    ),
+    "collector": _Program(
+        module="collector",
+        package="slipway.local/collector",
+        path="bin/collector",
+        versioned_by="go.opentelemetry.io/collector/otelcol",
+        version_variable="main.version",
+        config={"Entrypoint": ["/bin/collector"], "Env": ["PATH=/bin"], "User": _NONROOT},
+    ),
     "loader": _Program(
         module="config-loader",
         package="slipway.local/config-loader",

@@ -81,7 +81,7 @@ def prometheus(platform: Platform) -> Prometheus:
 
 def test_every_target_of_the_platform_is_scraped(prometheus: Prometheus) -> None:
     jobs = {"services", "apiserver", "kubelet", "cadvisor", "probes", "coredns", "prometheus", "alertmanager"}
-    jobs |= {"node", "registry", "certificates"}
+    jobs |= {"node", "registry", "certificates", "collector", "workloads", "victorialogs"}
 
     def all_up(series: list[Series]) -> bool:
         """A pod that has just gone is no target any more once Prometheus has heard of that."""
@@ -276,14 +276,18 @@ def test_an_alert_is_pending_fires_is_told_and_is_resolved_when_its_cause_is_gon
     assert platform.slipway("up", "test").code == 0
 
 
-def kill(platform: Platform, program: str) -> None:
-    """End a program of this cluster's pods without a warning, as a machine does that runs out of memory."""
+def kill(platform: Platform, program: str, argument: str = "") -> None:
+    """End a program of this cluster's pods without a warning, as a machine does that runs out of memory.
+
+    Of several that are called alike, the one that was started with an argument that begins so.
+    """
     cgroup = Layout(platform.cluster.name).cgroup
     killed = []
     for process in Path("/proc").glob("[0-9]*"):
         with contextlib.suppress(OSError):
             argv = (process / "cmdline").read_bytes().split(b"\0")
-            if argv[0] == program.encode() and cgroup in (process / "cgroup").read_text():
+            wanted = argv[0] == program.encode() and any(a.startswith(argument.encode()) for a in argv)
+            if wanted and cgroup in (process / "cgroup").read_text():
                 os.kill(int(process.name), signal.SIGKILL)
                 killed.append(process.name)
     assert len(killed) == 1

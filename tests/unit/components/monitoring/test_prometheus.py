@@ -87,12 +87,14 @@ def test_kubelets_certificates_are_verified_unless_the_settings_say_otherwise(de
     assert tls(monitoring(declare, verifyKubelets=False)) == {False}
 
 
-def test_it_may_read_nodes_and_metrics_and_nothing_of_any_namespace(declare: Declare) -> None:
+def test_it_may_read_nodes_and_metrics_and_of_namespaces_only_the_pods_of_agents(declare: Declare) -> None:
     recorded = monitoring(declare)
-    rules = recorded.one("ClusterRole").manifest["rules"]
+    rules = recorded.one("ClusterRole", "slipway-prometheus").manifest["rules"]
     assert {resource for rule in rules for resource in rule.get("resources", [])} == {"nodes", "nodes/metrics"}
     assert {verb for rule in rules for verb in rule["verbs"]} == {"get", "list", "watch"}
-    assert not recorded.of("Role")
+    role = recorded.one("Role").manifest
+    assert role["metadata"]["namespace"] == "monitoring-agents"
+    assert [rule["resources"] for rule in role["rules"]] == [["pods"]]
 
 
 def test_pages_of_alerts_are_where_the_settings_say(declare: Declare) -> None:
@@ -108,8 +110,8 @@ def test_what_is_left_out_is_neither_scraped_nor_watched_and_is_named(declare: D
     recorded = declare(config, stack="monitoring")
     jobs = {job["job_name"] for job in yaml.safe_load(config_of(recorded))["scrape_configs"]}
     assert not jobs & {"node", "registry", "certificates"}
-    assert not recorded.of("DaemonSet")
-    assert not recorded.of("Deployment")
+    assert [r.manifest["metadata"]["name"] for r in recorded.of("DaemonSet")] == ["collector"]
+    assert [r.manifest["metadata"]["name"] for r in recorded.of("Deployment")] == ["workloads"]
     files = recorded.one("ConfigMap", "prometheus-rules").manifest["data"]
     assert not {"node.yaml", "registry.yaml", "certificates.yaml"} & set(files)
     left = unwatched(Settings.from_mapping({f"slipway:{k}": v for k, v in config.items()}, stack="monitoring"))
@@ -144,7 +146,7 @@ def test_agents_alone_see_nodes_and_change_nothing_there(declare: Declare) -> No
 
 
 def test_an_environment_lets_it_see_pods_and_config_maps_but_no_secrets(declare: Declare) -> None:
-    account = monitoring(declare).one("ServiceAccount").manifest["metadata"]
+    account = monitoring(declare).one("ServiceAccount", "prometheus").manifest["metadata"]
     recorded = declare(environment("stage"), stack="stage")
     (rule,) = recorded.one("Role").manifest["rules"]
     assert (rule["resources"], rule["verbs"]) == (["pods", "configmaps"], ["get", "list", "watch"])
