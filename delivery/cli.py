@@ -15,7 +15,7 @@ from delivery.factory import Factory, Seams
 
 _COMMANDS = (
     *("up", "preview", "drift", "render", "down", "status", "promote", "rollback", "settle", "verify", "history"),
-    *("sign-off", "hold", "unhold", "freeze", "unfreeze", "compare", "check", "publish"),
+    *("logs", "sign-off", "hold", "unhold", "freeze", "unfreeze", "compare", "check", "publish"),
     *("serve", "cluster", "engine", "release"),
 )
 """Each is in the module of `commands` that is called like it,"""

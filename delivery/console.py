@@ -45,6 +45,14 @@ class Console:
         for line in human():
             self.say(line)
 
+    def one(self, facts: Mapping[str, Any], human: Iterable[str]) -> None:
+        """Show one of things that come without end: as a line of JSON where that is wanted, else the lines `human`."""
+        if self.json:
+            self._echo(json.dumps(facts, ensure_ascii=False, default=str), err=False)
+            return
+        for line in human:
+            self.say(line)
+
     def lines_of(self, stack: str, stacks: Sequence[str]) -> Callable[[str], None]:
         """Shows lines of one stack of several: each line begins with the stack's name."""
         if len(stacks) == 1:

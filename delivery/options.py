@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -12,10 +14,19 @@ from delivery.factory import Factory
 
 Decorated = TypeVar("Decorated", bound=Callable[..., Any])
 
+_UNITS = {"m": timedelta(minutes=1), "h": timedelta(hours=1), "d": timedelta(days=1)}
+_LENGTH = re.compile(r"(\d{1,5})([mhd])")
+
 pass_factory = click.make_pass_decorator(Factory)
 
 stacks_argument = click.argument("stacks", nargs=-1, metavar="[STACK…]")
 stack_argument = click.argument("stack", metavar="STACK")
+
+
+def length(text: str) -> timedelta | None:
+    """A length of time such as 30m, 2h, 3d; None for a text that is none."""
+    found = _LENGTH.fullmatch(text)
+    return int(found[1]) * _UNITS[found[2]] if found else None
 
 
 def _store(context: click.Context, parameter: click.Parameter, value: Any) -> Any:

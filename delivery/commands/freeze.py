@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import re
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 
 import click
 
@@ -32,9 +31,6 @@ Example:
   slipway unfreeze prod
 
 {options.EXIT_CODES}"""
-
-_UNITS = {"m": timedelta(minutes=1), "h": timedelta(hours=1), "d": timedelta(days=1)}
-_LENGTH = re.compile(r"(\d{1,5})([mhd])")
 
 
 @click.command(help=_FREEZE_HELP)
@@ -86,8 +82,8 @@ def unfreeze(factory: Factory, stack: str, *, name: str | None) -> None:
 def _end(until: str, now: datetime) -> datetime:
     """When a freeze ends; raises `BadInput` for what is no time to come."""
     allowed = "a time with its zone, such as 2026-12-24T18:00:00Z, or a length from now, such as 30m, 2h, 3d"
-    if found := _LENGTH.fullmatch(until):
-        end = now + int(found[1]) * _UNITS[found[2]]
+    if (length := options.length(until)) is not None:
+        end = now + length
     else:
         try:
             end = datetime.fromisoformat(until)
