@@ -16,8 +16,8 @@ from delivery.console import table
 from delivery.factory import Factory
 from delivery.releases.access import open_store
 from delivery.releases.artifact import REPOSITORY, Release
-from delivery.releases.compare import forbidden
-from delivery.releases.gates import Verdict, builders_of, configuration_hash, judge
+from delivery.releases.entering import judge_entry
+from delivery.releases.gates import Verdict, builders_of
 from delivery.releases.people import signer_for
 from delivery.releases.present import read_present
 from delivery.releases.proof import Kind
@@ -66,7 +66,7 @@ def sign_off(factory: Factory, stack: str, release: str | None, *, note: str, na
             "note": note.strip(),
         }
         piece = store.attach(REPOSITORY, found.digest, Kind.SIGN_OFF, predicate, signer)
-        verdicts = _verdicts(workspace, store, settings, found)
+        verdicts = judge_entry(workspace, store, settings, found)
     if piece.fault is not None:
         raise Refused(f"the sign-off was attached and does not count in {stack}: {piece.fault}")
     facts: dict[str, Any] = {
@@ -120,19 +120,6 @@ def _check_entitled(store: ReleaseStore, signer: Signer, release: Release, calle
             f"{known} built {called}, and nobody signs off their own work; nothing was signed",
             fix=f"Ask another approver: `slipway sign-off {stack} --as NAME`",
         )
-
-
-def _verdicts(
-    workspace: Workspace, store: ReleaseStore, settings: EnvironmentSettings, release: Release
-) -> list[Verdict]:
-    return judge(
-        settings,
-        release,
-        store.proof_of(release),
-        lambda other: configuration_hash(workspace.environment(other)),
-        lambda other: forbidden(workspace.environment(other), settings),
-        datetime.now(UTC),
-    )
 
 
 def _gate_lines(verdicts: Sequence[Verdict]) -> list[str]:

@@ -20,8 +20,8 @@ from adapters.stackfile import StackFile
 from components.settings import EnvironmentSettings
 from delivery.releases import baking
 from delivery.releases.artifact import Release
-from delivery.releases.compare import forbidden
-from delivery.releases.gates import Verdict, configuration_hash, judge
+from delivery.releases.entering import judge_entry
+from delivery.releases.gates import Verdict
 from delivery.releases.journal import Entry, Operation, Step
 from delivery.releases.present import Present, read_present
 from delivery.releases.store import ReleaseStore
@@ -154,14 +154,7 @@ def plan_promotion(
     _check_fits(wanted, present.settings)
     for name, digest in wanted.release.services.items():
         present.settings.check_hold(name, digest)
-    verdicts = judge(
-        present.settings,
-        wanted.release,
-        store.proof_of(wanted.release),
-        lambda other: configuration_hash(workspace.environment(other)),
-        lambda other: forbidden(workspace.environment(other), present.settings),
-        now,
-    )
+    verdicts = judge_entry(workspace, store, present.settings, wanted.release, now)
     after = {name: f"{name}:{wanted.tags[name]}@{digest}" for name, digest in wanted.release.services.items()}
     return Promotion(stack, present, wanted, after, verdicts, wanted is not found)
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Any
 
 from adapters.registry import Reference, RegistryClient
@@ -17,8 +16,8 @@ from components.delivery_model import Hold
 from components.settings import EnvironmentSettings
 from delivery.releases.access import open_store
 from delivery.releases.artifact import Release
-from delivery.releases.compare import forbidden
-from delivery.releases.gates import Verdict, configuration_hash, judge
+from delivery.releases.entering import judge_entry
+from delivery.releases.gates import Verdict
 from delivery.releases.records import read_records
 from delivery.releases.store import ReleaseStore
 from delivery.workspace import Workspace
@@ -75,15 +74,7 @@ def _judged(workspace: Workspace, wanted: EnvironmentSettings) -> Proposed:
         if _ran_there(store, registry, wanted.stack, release):
             verdict = Verdict("ran before", True, f"{wanted.stack} ran it, and it was verified there")
             return Proposed(wanted.stack, named, [verdict])
-        verdicts = judge(
-            settings,
-            release,
-            store.proof_of(release),
-            lambda other: configuration_hash(workspace.environment(other)),
-            lambda other: forbidden(workspace.environment(other), settings),
-            datetime.now(UTC),
-        )
-    return Proposed(wanted.stack, named, verdicts)
+        return Proposed(wanted.stack, named, judge_entry(workspace, store, settings, release))
 
 
 def _not_pushed(image: Reference) -> Verdict:
