@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from local import cluster as clusters
 from tests.done import Done
 from tests.e2e.platform import Platform
 from tests.e2e.test_release_journey import Source
 
 _STACK = "stage"
+_AWAY_S = 30
 _AGREED = ("--override", "--reason", "an end-to-end test", "--yes")
 _GIT = ["git", "-c", "user.name=dev", "-c", "user.email=dev@example.com"]
 
@@ -72,6 +78,32 @@ def test_a_promotion_that_is_killed_in_its_update_is_taken_back(platform: Platfo
 
 
 @pytest.mark.timeout(900)
+def test_an_api_server_that_is_away_for_half_a_minute_in_mid_promotion_parts_nothing(
+    platform: Platform, tag: str
+) -> None:
+    before = state(platform)
+    with platform.start("promote", tag, _STACK, *_AGREED) as promotion:
+        assert promotion.stdout is not None
+        for line in promotion.stdout:
+            if "Deployment" in line:  # it is being rolled out
+                break
+        with away(platform):
+            time.sleep(_AWAY_S)  # how long it is away is what this is about
+        out, err = promotion.communicate()
+
+    latest = json.loads(succeeds(platform, "history", _STACK, "--json").out)["releases"][0]
+    told = (promotion.returncode, latest["name"], latest["result"])
+    assert told in ((0, tag, "succeeded"), (1, tag, "restored")), (told, out + err)
+    assert (state(platform) == before) == (latest["result"] == "restored")
+    succeeds(platform, "drift", _STACK)
+    assert "was cut short" not in succeeds(platform, "status").out
+    if latest["result"] == "succeeded":
+        revert(platform, head(platform))
+        succeeds(platform, "up", _STACK)
+    assert state(platform) == before
+
+
+@pytest.mark.timeout(900)
 def test_a_pre_deploy_command_that_fails_changes_nothing(platform: Platform, tag: str) -> None:
     before = state(platform)
     program = "import os, sys; sys.exit('no column of ' + os.environ['SLIPWAY_ENVIRONMENT'])"
@@ -84,6 +116,18 @@ def test_a_pre_deploy_command_that_fails_changes_nothing(platform: Platform, tag
     assert refused.code == 1, refused.said
     assert "no column of stage" in refused.err
     assert state(platform) == before
+
+
+@contextmanager
+def away(platform: Platform) -> Iterator[None]:
+    """The API server takes connections and answers nobody, as behind a network that is cut."""
+    server = clusters.status(platform.cluster.name).components["kube-apiserver"].pid
+    assert server is not None
+    os.kill(server, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        os.kill(server, signal.SIGCONT)
 
 
 def state(platform: Platform) -> dict[str, Any]:
