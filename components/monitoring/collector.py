@@ -22,7 +22,7 @@ from components.monitoring.agent import Agent
 from components.monitoring.log_store import Intake
 from components.monitoring.names import COLLECTOR, WORKLOADS
 from components.monitoring.namespace import MonitoringNamespace
-from components.monitoring.part import WATCH, Part
+from components.monitoring.part import WATCH, Part, Rights
 from components.storage import volume, volume_mount
 
 CONFIG_FILE = "collector.yaml"
@@ -46,19 +46,15 @@ class CollectorArgs:
 class Collector(Agent):
     """Carries the lines of every pod to the store. Its children are attributes."""
 
-    account: k8s.core.v1.ServiceAccount
-    role: k8s.rbac.v1.ClusterRole
-    binding: k8s.rbac.v1.ClusterRoleBinding
+    rights: Rights
     config: k8s.core.v1.ConfigMap
 
     def __init__(self, name: str, args: CollectorArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("slipway:index:Collector", name, COLLECTOR, args.place, opts)
         text = _text(collecting.logs_configuration(args.intake, args.environments))
-        self.account = self._create_account()
-        self.role = self._create_cluster_role(
+        self.rights = self._create_rights(
             [k8s.rbac.v1.PolicyRuleArgs(api_groups=[""], resources=["pods", "namespaces"], verbs=WATCH)]
         )
-        self.binding = self._create_cluster_binding(self.role, self.account)
         self.config = self._create_config_map("collector-config", {CONFIG_FILE: text}, "configuration")
         self.daemon_set = self._create_daemon_set(
             [self._container(args)],
@@ -72,7 +68,7 @@ class Collector(Agent):
                 labels.API_TOKEN: "learns the release of each pod whose lines it reads",
                 labels.ROOT: "reads files of the container runtime, which lets nobody else",
             },
-            needs=[self.binding, self.config],
+            needs=[self.rights.binding, self.config],
             security=k8s.core.v1.PodSecurityContextArgs(
                 run_as_user=0, run_as_group=0, seccomp_profile=k8s.core.v1.SeccompProfileArgs(type="RuntimeDefault")
             ),
@@ -109,9 +105,7 @@ class WorkloadsArgs:
 class Workloads(Part):
     """Tells Prometheus of pods, of what keeps them, and of their bounds. Its children are attributes."""
 
-    account: k8s.core.v1.ServiceAccount
-    role: k8s.rbac.v1.ClusterRole
-    binding: k8s.rbac.v1.ClusterRoleBinding
+    rights: Rights
     config: k8s.core.v1.ConfigMap
     deployment: k8s.apps.v1.Deployment
     service: k8s.core.v1.Service
@@ -119,14 +113,12 @@ class Workloads(Part):
     def __init__(self, name: str, args: WorkloadsArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("slipway:index:Workloads", name, WORKLOADS, args.place, opts)
         text = _text(collecting.workloads_configuration())
-        self.account = self._create_account()
-        self.role = self._create_cluster_role(
+        self.rights = self._create_rights(
             [
                 k8s.rbac.v1.PolicyRuleArgs(api_groups=[group], resources=resources, verbs=WATCH)
                 for group, resources in collecting.WATCHED.items()
             ]
         )
-        self.binding = self._create_cluster_binding(self.role, self.account)
         self.config = self._create_config_map("workloads-config", {CONFIG_FILE: text}, "configuration")
         self.deployment = k8s.apps.v1.Deployment(
             WORKLOADS,
@@ -147,7 +139,7 @@ class Workloads(Part):
                 ),
             ),
             opts=pulumi.ResourceOptions.merge(
-                self._inside(self.binding, self.config),
+                self._inside(self.rights.binding, self.config),
                 pulumi.ResourceOptions(custom_timeouts=pulumi.CustomTimeouts(create=_TIMEOUT, update=_TIMEOUT)),
             ),
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import pulumi
 import pulumi_kubernetes as k8s
@@ -11,8 +12,17 @@ from components import labels, pods
 from components.monitoring.names import COMPONENT
 from components.monitoring.namespace import MonitoringNamespace
 
-RBAC = "rbac.authorization.k8s.io"
+_RBAC = "rbac.authorization.k8s.io"
 WATCH = ["get", "list", "watch"]
+
+
+@dataclass(frozen=True)
+class Rights:
+    """Who a program is to the API server, and what it may do."""
+
+    account: k8s.core.v1.ServiceAccount
+    role: k8s.rbac.v1.ClusterRole
+    binding: k8s.rbac.v1.ClusterRoleBinding
 
 
 class Part(pulumi.ComponentResource):
@@ -36,35 +46,23 @@ class Part(pulumi.ComponentResource):
             name, metadata=self._metadata(name, component), data=dict(files), opts=self._inside()
         )
 
-    def _create_account(self) -> k8s.core.v1.ServiceAccount:
-        """Whom the API server knows it as."""
-        return k8s.core.v1.ServiceAccount(
+    def _create_rights(self, rules: Sequence[k8s.rbac.v1.PolicyRuleArgs]) -> Rights:
+        """Let it do what `rules` say, in every namespace and with what has none, as an account of its name."""
+        name = f"slipway-{self._application}"
+        of_cluster = k8s.meta.v1.ObjectMetaArgs(name=name, labels=self._labels())
+        account = k8s.core.v1.ServiceAccount(
             self._application, metadata=self._metadata(), automount_service_account_token=False, opts=self._inside()
         )
-
-    def _create_cluster_role(self, rules: Sequence[k8s.rbac.v1.PolicyRuleArgs]) -> k8s.rbac.v1.ClusterRole:
-        """What it may do in every namespace, or with what has none."""
-        name = f"slipway-{self._application}"
-        return k8s.rbac.v1.ClusterRole(
+        role = k8s.rbac.v1.ClusterRole(name, metadata=of_cluster, rules=list(rules), opts=self._inside())
+        subject = k8s.rbac.v1.SubjectArgs(kind="ServiceAccount", name=self._application, namespace=self._place.name)
+        binding = k8s.rbac.v1.ClusterRoleBinding(
             name,
-            metadata=k8s.meta.v1.ObjectMetaArgs(name=name, labels=self._labels()),
-            rules=list(rules),
-            opts=self._inside(),
-        )
-
-    def _create_cluster_binding(
-        self, role: k8s.rbac.v1.ClusterRole, account: k8s.core.v1.ServiceAccount
-    ) -> k8s.rbac.v1.ClusterRoleBinding:
-        name = f"slipway-{self._application}"
-        return k8s.rbac.v1.ClusterRoleBinding(
-            name,
-            metadata=k8s.meta.v1.ObjectMetaArgs(name=name, labels=self._labels()),
-            role_ref=k8s.rbac.v1.RoleRefArgs(api_group=RBAC, kind="ClusterRole", name=name),
-            subjects=[
-                k8s.rbac.v1.SubjectArgs(kind="ServiceAccount", name=self._application, namespace=self._place.name)
-            ],
+            metadata=of_cluster,
+            role_ref=k8s.rbac.v1.RoleRefArgs(api_group=_RBAC, kind="ClusterRole", name=name),
+            subjects=[subject],
             opts=self._inside(role, account),
         )
+        return Rights(account, role, binding)
 
     def _create_service(
         self, port: int, component: str = COMPONENT, *, session_affinity: str | None = None

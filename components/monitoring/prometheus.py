@@ -19,7 +19,7 @@ from components import labels, pods
 from components.monitoring.model import MonitoringImages, PrometheusModel
 from components.monitoring.names import PROMETHEUS, RULES_LABEL
 from components.monitoring.namespace import MonitoringNamespace
-from components.monitoring.part import WATCH
+from components.monitoring.part import WATCH, Rights
 from components.monitoring.scraping import Targets, scrape_configs
 from components.monitoring.stateful import DATA, Stateful
 from components.storage import volume, volume_mount
@@ -32,7 +32,7 @@ _RELOAD_INTERVAL = "5s"  # looking costs the reading of a few small files
 _LONGEST_REPLAY_S = 900  # of the write-ahead log, after a crash
 _TIMEOUT = "300s"
 # Only what has no namespace; environments say themselves what may be seen in them (`access`).
-_RIGHTS = [
+_RULES = [
     k8s.rbac.v1.PolicyRuleArgs(api_groups=[""], resources=["nodes"], verbs=WATCH),
     k8s.rbac.v1.PolicyRuleArgs(api_groups=[""], resources=["nodes/metrics"], verbs=["get"]),
     k8s.rbac.v1.PolicyRuleArgs(non_resource_urls=["/metrics"], verbs=["get"]),
@@ -57,9 +57,7 @@ class PrometheusArgs:
 class Prometheus(Stateful):
     """Its children are attributes."""
 
-    account: k8s.core.v1.ServiceAccount
-    role: k8s.rbac.v1.ClusterRole
-    binding: k8s.rbac.v1.ClusterRoleBinding
+    rights: Rights
     config: k8s.core.v1.ConfigMap
     rules: k8s.core.v1.ConfigMap
 
@@ -67,13 +65,11 @@ class Prometheus(Stateful):
         super().__init__("slipway:index:Prometheus", name, PROMETHEUS, args.place, opts)
         self._args = args
         self.address = self._address(PORT)
-        self.account = self._create_account()
-        self.role = self._create_cluster_role(_RIGHTS)
-        self.binding = self._create_cluster_binding(self.role, self.account)
+        self.rights = self._create_rights(_RULES)
         self.config = self._create_config_map("prometheus-config", {CONFIG_FILE: self._configuration()})
         self.rules = self._create_config_map("prometheus-rules", args.rules)
         self.stateful_set = self._create_stateful_set(
-            args.shape, self._pod(), needs=[self.binding, self.config, self.rules], timeout=_TIMEOUT
+            args.shape, self._pod(), needs=[self.rights.binding, self.config, self.rules], timeout=_TIMEOUT
         )
         # Instances scrape at different moments: a caller who changed between them would see jumps.
         self.service = self._create_service(PORT, session_affinity="ClientIP")

@@ -5,7 +5,16 @@ from typing import Any
 
 import pytest
 
-from policies.rules import AGENTS, NETWORK_REASON, RULES, SERVICE_LABEL, TOKEN_REASON, violations
+from policies.rules import (
+    AGENTS,
+    AGENTS_FOLDER,
+    NETWORK_REASON,
+    ROOT_REASON,
+    RULES,
+    SERVICE_LABEL,
+    TOKEN_REASON,
+    violations,
+)
 
 DIGEST = "sha256:" + "a" * 64
 LABELS = {
@@ -200,3 +209,36 @@ def test_an_agent_may_read_its_node_and_see_its_network() -> None:
 )
 def test_an_agent_may_nothing_else_and_nobody_else_may_that(path: str, value: object, words: str) -> None:
     assert [sentence for sentence in violations(put(agent(), path, value)) if words in sentence]
+
+
+def reading_agent() -> dict[str, Any]:
+    """An agent that reads files of whoever, and writes to the one folder that is there for it."""
+    manifest = agent()
+    template = manifest["spec"]["template"]
+    template["metadata"]["annotations"][ROOT_REASON] = "reads files of the container runtime"
+    template["spec"]["securityContext"] = {"runAsUser": 0, "seccompProfile": {"type": "RuntimeDefault"}}
+    template["spec"]["volumes"].append({"name": "state", "hostPath": {"path": AGENTS_FOLDER}})
+    (container,) = template["spec"]["containers"]
+    container["volumeMounts"].append({"name": "state", "mountPath": "/state", "readOnly": False})
+    container["securityContext"]["capabilities"] = {"drop": ["ALL"], "add": ["DAC_READ_SEARCH"]}
+    return manifest
+
+
+def test_an_agent_that_says_why_may_read_as_root_and_write_to_one_folder() -> None:
+    assert violations(reading_agent()) == []
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "words"),
+    [
+        ("metadata/namespace", "monitoring", "may run as root"),
+        ("metadata/namespace", "monitoring", "DAC_READ_SEARCH"),
+        ("spec/template/metadata/annotations", {NETWORK_REASON: "counts"}, "may run as root"),
+        ("spec/template/spec/containers/0/securityContext/capabilities/add", ["SYS_ADMIN"], "SYS_ADMIN"),
+        ("spec/template/spec/containers/0/securityContext/allowPrivilegeEscalation", True, "may gain privileges"),
+        ("spec/template/spec/volumes/1/hostPath/path", "/var/lib", "is a hostPath"),
+        ("spec/template/spec/securityContext", {"runAsUser": 0}, "no seccomp profile"),
+    ],
+)
+def test_root_may_nothing_else_and_nobody_else_may_be_root(path: str, value: object, words: str) -> None:
+    assert [sentence for sentence in violations(put(reading_agent(), path, value)) if words in sentence]

@@ -69,6 +69,14 @@ def test_the_collector_takes_the_configurations_that_are_deployed(declare: Decla
             run(argv, env={"NODE_NAME": "node"})
 
 
+@pytest.mark.skipif(shutil.which("loki") is None, reason="there is no Loki: it is never built here, and not on PATH")
+def test_loki_takes_the_configurations_that_are_deployed(declare: Declare, tmp_path: Path) -> None:
+    file = tmp_path / "loki.yaml"
+    for shape in ({"store": "loki"}, BUCKET):
+        file.write_text(yaml.safe_dump(loki(monitoring(declare, **shape))))
+        run(["loki", f"-config.file={file}", "-config.expand-env=true", "-verify-config"])
+
+
 @pytest.mark.parametrize("store", STORES)
 def test_entries_go_to_the_store_of_the_settings_and_it_is_scraped(declare: Declare, store: str) -> None:
     recorded = monitoring(declare, store=store)
