@@ -7,7 +7,7 @@ import os
 import subprocess
 import tarfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -104,14 +104,21 @@ def test_pause_collects_orphans_and_ends_when_told(tmp_path: Path) -> None:
         try:
             with fifo.open("w"):
                 (pause,) = _children(unshare.pid)
-                assert len(_children(pause)) == 1
-            deadline = time.monotonic() + 20
-            while _children(pause):
-                assert time.monotonic() < deadline, "the orphan that ended is still there"
+                # Until then the first process, and another between the two, are still shells.
+                comm = Path(f"/proc/{pause}/comm")
+                _await(lambda: comm.read_text().strip() == platform_binary("pause").name[:15], "pause runs")
+                _await(lambda: len(_children(pause)) == 1, "nobody but the orphan is left")
+            _await(lambda: not _children(pause), "the orphan that ended is collected")
             os.kill(int(pause), 15)
             assert unshare.wait(timeout=20) == 0
         finally:
             unshare.kill()
+
+
+def _await(happens: Callable[[], bool], what: str) -> None:
+    deadline = time.monotonic() + 20
+    while not happens():
+        assert time.monotonic() < deadline, what
 
 
 def _children(pid: int | str) -> list[str]:
