@@ -17,7 +17,7 @@ import pulumi
 import pulumi_kubernetes as k8s
 
 from components import labels, pods
-from components.storage import CLAIM, CONFIG_FILE, CONFIG_PATH, STORAGE_PATH, together, volume, volume_mount
+from components.storage import CLAIM, CONFIG_FILE, CONFIG_PATH, STORAGE_PATH, together
 
 _NAME = "registry-collection"
 _DEADLINE_S = 3600
@@ -157,16 +157,18 @@ class GarbageCollection(pulumi.ComponentResource):
                         resources=pods.resources(cpu="10m", memory="64Mi", memory_limit="512Mi"),
                         security_context=pods.container_security(),
                         volume_mounts=[
-                            volume_mount("storage", STORAGE_PATH, read_only=False),
+                            pods.volume_mount("storage", STORAGE_PATH, read_only=False),
                             *(
-                                volume_mount("storage", f"{STORAGE_PATH}/{folder}", read_only=False, sub_path=folder)
+                                pods.volume_mount(
+                                    "storage", f"{STORAGE_PATH}/{folder}", read_only=False, sub_path=folder
+                                )
                                 for folder in _FOLDERS
                             ),
-                            volume_mount("config", CONFIG_PATH),
+                            pods.volume_mount("config", CONFIG_PATH),
                         ],
                     )
                 ],
-                volumes=[volume("storage", claim=CLAIM), volume("config", config_map=self._args.config_name)],
+                volumes=[pods.volume("storage", claim=CLAIM), pods.volume("config", config_map=self._args.config_name)],
             ),
         )
 

@@ -70,6 +70,22 @@ def variable_of_field(name: str, field: str) -> k8s.core.v1.EnvVarArgs:
     return k8s.core.v1.EnvVarArgs(name=name, value_from=source)
 
 
+def volume(name: str, *, claim: str | None = None, config_map: str | None = None) -> k8s.core.v1.VolumeArgs:
+    """A volume from a claim or a ConfigMap."""
+    return k8s.core.v1.VolumeArgs(
+        name=name,
+        persistent_volume_claim=k8s.core.v1.PersistentVolumeClaimVolumeSourceArgs(claim_name=claim) if claim else None,
+        config_map=k8s.core.v1.ConfigMapVolumeSourceArgs(name=config_map) if config_map else None,
+    )
+
+
+def volume_mount(
+    name: str, path: str, *, read_only: bool = True, sub_path: str | None = None
+) -> k8s.core.v1.VolumeMountArgs:
+    """Where a container sees a volume, or the folder `sub_path` of it; not writable unless it has to be."""
+    return k8s.core.v1.VolumeMountArgs(name=name, mount_path=path, sub_path=sub_path, read_only=read_only)
+
+
 def hash_of(files: Mapping[str, str]) -> str:
     """Names what is mounted, in a pod template's annotation: pods start anew when it changes."""
     digest = hashlib.sha256()

@@ -21,7 +21,7 @@ from components.model import Credentials, InClusterRegistry
 from components.monitoring.names import NAMESPACE as MONITORING_NAMESPACE
 from components.registry_access import RegistryAccess
 from components.settings import SharedSettings
-from components.storage import CLAIM, CONFIG_FILE, CONFIG_PATH, PORT, STORAGE_PATH, together, volume, volume_mount
+from components.storage import CLAIM, CONFIG_FILE, CONFIG_PATH, PORT, STORAGE_PATH, together
 
 NAMESPACE = "slipway-registry"
 WRITER, READER = "registry", "registry-read"
@@ -279,16 +279,16 @@ class Registry(pulumi.ComponentResource):
                             pre_stop=k8s.core.v1.LifecycleHandlerArgs(sleep=k8s.core.v1.SleepActionArgs(seconds=3))
                         ),
                         volume_mounts=[
-                            volume_mount("storage", STORAGE_PATH, read_only=instance == READER),
-                            volume_mount("config", CONFIG_PATH),
-                            volume_mount("auth", _AUTH_PATH),
-                            volume_mount("tls", _TLS_PATH),
+                            pods.volume_mount("storage", STORAGE_PATH, read_only=instance == READER),
+                            pods.volume_mount("config", CONFIG_PATH),
+                            pods.volume_mount("auth", _AUTH_PATH),
+                            pods.volume_mount("tls", _TLS_PATH),
                         ],
                     )
                 ],
                 volumes=[
-                    volume("storage", claim=CLAIM),
-                    volume("config", config_map=config),
+                    pods.volume("storage", claim=CLAIM),
+                    pods.volume("config", config_map=config),
                     k8s.core.v1.VolumeArgs(name="auth", secret=users),
                     k8s.core.v1.VolumeArgs(
                         name="tls",

@@ -14,7 +14,6 @@ from components.monitoring.names import ALERTMANAGER, NAMESPACE
 from components.monitoring.namespace import MonitoringNamespace
 from components.monitoring.routing import SECRETS_PATH, configuration, secrets
 from components.monitoring.stateful import DATA, Stateful
-from components.storage import volume, volume_mount
 
 PORT, _GOSSIP_PORT = 9093, 9094
 CONFIG_FILE = "alertmanager.yml"
@@ -97,7 +96,7 @@ class Alertmanager(Stateful):
         return self._template(
             [self._container()],
             [
-                volume("config", config_map="alertmanager-config"),
+                pods.volume("config", config_map="alertmanager-config"),
                 k8s.core.v1.VolumeArgs(name="secrets", secret=sealed),
             ],
             grace_seconds=30,
@@ -127,9 +126,9 @@ class Alertmanager(Stateful):
             readiness_probe=pods.http_probe("/-/ready", period=5, failures=3),
             liveness_probe=pods.http_probe("/-/healthy", period=10, failures=3),
             volume_mounts=[
-                volume_mount(DATA, _DATA_PATH, read_only=False),
-                volume_mount("config", _CONFIG_PATH),
-                volume_mount("secrets", SECRETS_PATH),
+                pods.volume_mount(DATA, _DATA_PATH, read_only=False),
+                pods.volume_mount("config", _CONFIG_PATH),
+                pods.volume_mount("secrets", SECRETS_PATH),
             ],
         )
 

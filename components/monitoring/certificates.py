@@ -16,7 +16,6 @@ from components import labels, pods
 from components.monitoring.names import PROBER
 from components.monitoring.namespace import MonitoringNamespace
 from components.monitoring.part import Part
-from components.storage import volume, volume_mount
 
 PORT = 9115
 MODULE = "tls"
@@ -56,7 +55,7 @@ class CertificateProber(Part):
                 selector=k8s.meta.v1.LabelSelectorArgs(match_labels=self._selector()),
                 template=self._template(
                     [_container(image)],
-                    [volume("config", config_map=_CONFIG)],
+                    [pods.volume("config", config_map=_CONFIG)],
                     grace_seconds=10,
                     annotations={labels.CONFIG_HASH: pods.hash_of({_CONFIG_FILE: _configuration()})},
                 ),
@@ -80,7 +79,7 @@ def _container(image: str) -> k8s.core.v1.ContainerArgs:
         startup_probe=pods.http_probe("/-/healthy", period=1, failures=60),
         readiness_probe=pods.http_probe("/-/healthy", period=5, failures=3),
         liveness_probe=pods.http_probe("/-/healthy", period=10, failures=3),
-        volume_mounts=[volume_mount("config", _CONFIG_PATH)],
+        volume_mounts=[pods.volume_mount("config", _CONFIG_PATH)],
     )
 
 

@@ -23,7 +23,6 @@ from components.monitoring.log_store import Intake
 from components.monitoring.names import COLLECTOR, WORKLOADS
 from components.monitoring.namespace import MonitoringNamespace
 from components.monitoring.part import WATCH, Part, Rights
-from components.storage import volume, volume_mount
 
 CONFIG_FILE = "collector.yaml"
 STATE_HOST_PATH = "/var/lib/slipway-collector"
@@ -59,7 +58,7 @@ class Collector(Agent):
         self.daemon_set = self._create_daemon_set(
             [self._container(args)],
             [
-                volume("config", config_map="collector-config"),
+                pods.volume("config", config_map="collector-config"),
                 _folder("logs", collecting.LOGS_PATH, "Directory"),
                 _folder("state", STATE_HOST_PATH, "DirectoryOrCreate"),
             ],
@@ -81,9 +80,9 @@ class Collector(Agent):
         container.args = [*_ARGUMENTS, f"--feature-gates={collecting.SYNCHRONOUS}"]
         container.env = [pods.variable_of_field("NODE_NAME", "spec.nodeName")]
         container.volume_mounts = [
-            volume_mount("config", _CONFIG_PATH),
-            volume_mount("logs", collecting.LOGS_PATH),
-            volume_mount("state", collecting.STATE_PATH, read_only=False),
+            pods.volume_mount("config", _CONFIG_PATH),
+            pods.volume_mount("logs", collecting.LOGS_PATH),
+            pods.volume_mount("state", collecting.STATE_PATH, read_only=False),
         ]
         container.security_context = k8s.core.v1.SecurityContextArgs(
             allow_privilege_escalation=False,
@@ -129,7 +128,7 @@ class Workloads(Part):
                 selector=k8s.meta.v1.LabelSelectorArgs(match_labels=self._selector()),
                 template=self._template(
                     [self._container(args)],
-                    [volume("config", config_map="workloads-config")],
+                    [pods.volume("config", config_map="workloads-config")],
                     grace_seconds=10,
                     annotations={
                         labels.CONFIG_HASH: pods.hash_of({CONFIG_FILE: text}),
@@ -177,7 +176,7 @@ def _container(image: str, resources: Resources) -> k8s.core.v1.ContainerArgs:
         startup_probe=probe(1, 60),
         readiness_probe=probe(5, 3),
         liveness_probe=probe(10, 6),
-        volume_mounts=[volume_mount("config", _CONFIG_PATH)],
+        volume_mounts=[pods.volume_mount("config", _CONFIG_PATH)],
     )
 
 

@@ -16,7 +16,6 @@ from components.monitoring.log_store import STREAM_LABELS, Intake, LogStore, Log
 from components.monitoring.model import LogsModel, ObjectStorage
 from components.monitoring.names import LOKI
 from components.monitoring.stateful import DATA
-from components.storage import volume, volume_mount
 
 PORT = 3100
 CONFIG_FILE = "loki.yaml"
@@ -63,7 +62,7 @@ class Loki(LogStore):
     def _pod(self) -> k8s.core.v1.PodTemplateSpecArgs:
         return self._template(
             [self._container()],
-            [volume("config", config_map="loki-config")],
+            [pods.volume("config", config_map="loki-config")],
             grace_seconds=120,
             annotations={labels.CONFIG_HASH: pods.hash_of({CONFIG_FILE: self._configuration()})},
         )
@@ -82,7 +81,10 @@ class Loki(LogStore):
             startup_probe=pods.http_probe("/ready", period=1, failures=300),
             readiness_probe=pods.http_probe("/ready", period=5, failures=3),
             liveness_probe=pods.http_probe("/metrics", period=10, failures=6),
-            volume_mounts=[volume_mount(DATA, _DATA_PATH, read_only=False), volume_mount("config", _CONFIG_PATH)],
+            volume_mounts=[
+                pods.volume_mount(DATA, _DATA_PATH, read_only=False),
+                pods.volume_mount("config", _CONFIG_PATH),
+            ],
         )
 
     def _variables(self) -> list[k8s.core.v1.EnvFromSourceArgs] | None:

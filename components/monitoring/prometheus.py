@@ -22,7 +22,6 @@ from components.monitoring.namespace import MonitoringNamespace
 from components.monitoring.part import WATCH, Rights
 from components.monitoring.scraping import Targets, scrape_configs
 from components.monitoring.stateful import DATA, Stateful
-from components.storage import volume, volume_mount
 
 PORT = 9090
 CONFIG_FILE = "prometheus.yml"
@@ -81,8 +80,8 @@ class Prometheus(Stateful):
         return self._template(
             [self._container(), self._loader()],
             [
-                volume("config", config_map="prometheus-config"),
-                volume("rules", config_map="prometheus-rules"),
+                pods.volume("config", config_map="prometheus-config"),
+                pods.volume("rules", config_map="prometheus-rules"),
                 k8s.core.v1.VolumeArgs(name="environments", empty_dir=empty),
             ],
             grace_seconds=120,
@@ -115,10 +114,10 @@ class Prometheus(Stateful):
             readiness_probe=pods.http_probe("/-/ready", period=5, failures=3),
             liveness_probe=pods.http_probe("/-/healthy", period=10, failures=6),
             volume_mounts=[
-                volume_mount(DATA, _DATA_PATH, read_only=False),
-                volume_mount("config", _CONFIG_PATH),
-                volume_mount("rules", _RULES_PATH),
-                volume_mount("environments", _ENVIRONMENTS_PATH),
+                pods.volume_mount(DATA, _DATA_PATH, read_only=False),
+                pods.volume_mount("config", _CONFIG_PATH),
+                pods.volume_mount("rules", _RULES_PATH),
+                pods.volume_mount("environments", _ENVIRONMENTS_PATH),
             ],
         )
 
@@ -138,7 +137,7 @@ class Prometheus(Stateful):
             env=[k8s.core.v1.EnvVarArgs(name=name, value=value) for name, value in variables.items()],
             resources=pods.resources(cpu="5m", memory="16Mi", memory_limit="128Mi"),
             security_context=pods.container_security(),
-            volume_mounts=[volume_mount("environments", _ENVIRONMENTS_PATH, read_only=False)],
+            volume_mounts=[pods.volume_mount("environments", _ENVIRONMENTS_PATH, read_only=False)],
         )
 
     def _configuration(self) -> str:

@@ -13,7 +13,6 @@ from components import pods
 from components.monitoring.log_store import STREAM_LABELS, Intake, LogStore, LogStoreArgs
 from components.monitoring.names import VICTORIALOGS
 from components.monitoring.stateful import DATA
-from components.storage import volume_mount
 
 PORT = 9428
 _DATA_PATH = "/victoria-logs-data"
@@ -61,5 +60,5 @@ class VictoriaLogs(LogStore):
             startup_probe=pods.http_probe("/health", period=1, failures=120),
             readiness_probe=pods.http_probe("/health", period=5, failures=3),
             liveness_probe=pods.http_probe("/health", period=10, failures=6),
-            volume_mounts=[volume_mount(DATA, _DATA_PATH, read_only=False)],
+            volume_mounts=[pods.volume_mount(DATA, _DATA_PATH, read_only=False)],
         )
