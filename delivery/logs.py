@@ -159,14 +159,14 @@ class Logs:
 
     def follow(self, since: datetime, wait: Iterable[object]) -> Iterator[Entry]:
         """Entries as they come, until `wait` ends, which is gone through between two questions."""
-        seen: dict[Entry, datetime] = {}
+        seen: set[Entry] = set()
         for _ in wait:
             now = datetime.now(UTC)
-            for entry in self.read(max(since, now - _LATE), _BATCH):
-                if entry not in seen:
-                    yield entry
-                seen[entry] = entry.time
-            seen = {entry: moment for entry, moment in seen.items() if moment > now - 2 * _LATE}
+            found = self.read(since, _BATCH)
+            yield from (entry for entry in found if entry not in seen)
+            # What is asked for again next time is known by then; all before that is over.
+            since = max(since, now - _LATE)
+            seen = {entry for entry in found if entry.time >= since}
 
     def _unreachable(self) -> Unreachable:
         return Unreachable(

@@ -22,6 +22,7 @@ CONFIG_FILE = "loki.yaml"
 _CONFIG_PATH, _DATA_PATH = "/etc/loki", "/loki"
 _SECRET, _SECRET_KEY = "loki-s3", "S3_SECRET_KEY"
 _SCHEMA_SINCE = "2024-04-01"  # must not change: what was written before a schema is read by the one before
+_REPLAY_MEMORY = "256MB"  # of the journal at a time, after a crash: well below what the container may use
 _TIMEOUT = "300s"
 
 Config = dict[str, Any]
@@ -119,7 +120,7 @@ def configuration(shape: LogsModel) -> Config:
                 }
             ]
         },
-        "ingester": {"wal": {"enabled": True, "flush_on_shutdown": True}},
+        "ingester": {"wal": {"enabled": True, "flush_on_shutdown": True, "replay_memory_ceiling": _REPLAY_MEMORY}},
         "limits_config": {
             "retention_period": f"{shape.retention_days * 24}h",
             "allow_structured_metadata": True,
@@ -144,7 +145,8 @@ def _folders() -> Config:
 def _bucket(s3: ObjectStorage) -> Config:
     found: Config = {"bucketnames": s3.bucket, "region": s3.region, "s3forcepathstyle": s3.endpoint is not None}
     if s3.endpoint:
-        found |= {"endpoint": s3.endpoint, "insecure": s3.endpoint.startswith("http://")}
+        scheme, _, host = s3.endpoint.partition("://")
+        found |= {"endpoint": host, "insecure": scheme == "http"}
     if s3.access_key:
         found |= {"access_key_id": s3.access_key, "secret_access_key": f"${{{_SECRET_KEY}}}"}
     return found

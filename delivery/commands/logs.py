@@ -23,7 +23,7 @@ _HELP = f"""Show what SERVICE wrote in the environment STACK, the oldest first, 
 
 Entries come from the store that the stack of kind `monitoring` keeps (slipway:logs), by way of its API server.
 An entry is there within a few seconds, with all lines of a traceback. --grep looks at entries as they were written, so
-that a request id finds its request.
+that a request id finds its request. Times are UTC.
 With --json: stack, service, store, since, entries (time, level, pod, text, fields); with --follow one entry a line.
 
 \b

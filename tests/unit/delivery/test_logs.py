@@ -95,8 +95,11 @@ def test_what_is_followed_comes_once_however_often_it_is_seen() -> None:
     moment = datetime.now(UTC).isoformat()
     first, late = {"_time": moment, "_msg": "first"}, {"_time": moment, "_msg": "late"}
     store = Store(of_victorialogs(first), of_victorialogs(first, late), of_victorialogs(first, late))
-    found = logs(store, "victorialogs").follow(datetime.now(UTC), range(3))
+    found = logs(store, "victorialogs").follow(datetime.now(UTC) - timedelta(hours=1), range(3))
     assert [entry.text for entry in found] == ["first", "late"]
+    spans = [int(params["end"]) - int(params["start"]) for *_, params in store.asked]
+    assert spans[0] >= 3600 * 10**9, "all since then, at first"
+    assert all(10 * 10**9 < span < 600 * 10**9 for span in spans[1:]), "then only what may have come late"
 
 
 def entry(text: str) -> Entry:

@@ -163,7 +163,8 @@ def test_loki_keeps_its_journal_on_the_volume_and_its_chunks_there_or_in_a_bucke
         assert config["compactor"]["delete_request_store"] == objects
         assert config["ingester"]["wal"]["enabled"] is True
     assert on_disk["common"]["path_prefix"] == "/loki"
-    assert in_bucket["common"]["storage"]["s3"]["insecure"] is True
+    bucket = in_bucket["common"]["storage"]["s3"]
+    assert (bucket["endpoint"], bucket["insecure"], bucket["bucketnames"]) == ("minio:9000", True, "slipway-logs")
 
 
 def test_the_buckets_key_is_in_a_secret_alone(declare: Declare) -> None:
