@@ -1,7 +1,7 @@
 """VictoriaLogs: keeps logs, on its volume alone. For those who may not run Loki, whose licence is the AGPL.
 
-What it has taken is on disk within a second (`inmemoryDataFlushInterval`), and at once when it is told to end. When its
-disk is full it says so to the collector, which keeps what it has until there is room.
+What it has taken is on disk within two seconds (`inmemoryDataFlushInterval` and the buffer before it), and at once when
+it is told to end. When its disk is full it says so to the collector, which keeps what it has until there is room.
 """
 
 from __future__ import annotations
