@@ -246,9 +246,9 @@ class Repository(pulumi.ComponentResource):
             )
 
     def _create_environments(self) -> dict[str, GithubEnvironment]:
-        """Each twice: a rollback, a job of main, waits for nobody: it goes back to what was let in before."""
+        """Each twice: what brings nothing new, such as a rollback or a look for drift, waits for nobody."""
         shapes = dict(self._shape.environments)
-        shapes |= {f"{name}-rollback": shape.for_rollback() for name, shape in self._shape.environments.items()}
+        shapes |= {f"{name}-unattended": shape.unattended() for name, shape in self._shape.environments.items()}
         return {
             name: GithubEnvironment(name, GithubEnvironmentArgs(shape, self.repository.name), opts=self._inside())
             for name, shape in shapes.items()

@@ -61,7 +61,7 @@ class EnvironmentModel(Model):
         default={}, description="What workflows read as `secrets.NAME` in this environment; encrypted."
     )
 
-    def for_rollback(self) -> Self:
+    def unattended(self) -> Self:
         """The same with nobody to ask and nothing to wait for, and for the default branch alone."""
         return self.model_copy(update={"reviewers": (), "wait_minutes": 0, "branches": ("main",), "tags": ()})
 

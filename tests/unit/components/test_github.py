@@ -147,7 +147,7 @@ def test_every_environment_stack_is_one_of_github_and_only_test_takes_developmen
     recorded: Recorded,
 ) -> None:
     names = {r.request.name for r in of(recorded, "RepositoryEnvironment")}
-    assert {name for name in names if not name.endswith("-rollback")} == {"test", "stage", "prod"}
+    assert {name for name in names if not name.endswith("-unattended")} == {"test", "stage", "prod"}
     assert {name: policies(recorded, name) for name in ("test", "stage")} == {
         "test": ["main", "development/**/*", "v*"],
         "stage": ["main"],
@@ -158,11 +158,11 @@ def test_a_rollback_waits_for_nobody_and_is_a_job_of_main_with_the_secrets_of_it
     changed = config()
     changed["github"]["environments"]["prod"]["secrets"] = {"SLIPWAY_PASSPHRASE": Plain("the passphrase of prod")}
     recorded = declare(changed, stack="github")
-    rollback = one(recorded, "RepositoryEnvironment", "prod-rollback")
+    rollback = one(recorded, "RepositoryEnvironment", "prod-unattended")
     assert (rollback["reviewers"], rollback["waitTimer"], rollback["canAdminsBypass"]) == ([], 0, False)
-    assert policies(recorded, "prod-rollback") == policies(recorded, "test-rollback") == ["main"]
+    assert policies(recorded, "prod-unattended") == policies(recorded, "test-unattended") == ["main"]
     secrets = {r.manifest["environment"]: r.manifest["value"] for r in of(recorded, "ActionsEnvironmentSecret")}
-    assert secrets == dict.fromkeys(["prod", "prod-rollback"], "the passphrase of prod")
+    assert secrets == dict.fromkeys(["prod", "prod-unattended"], "the passphrase of prod")
 
 
 def test_tags_may_be_let_in_by_pattern(declare: Declare) -> None:
@@ -327,4 +327,20 @@ def test_the_check_of_the_app_is_made_by_the_code_of_main_and_not_by_that_of_the
 
 def test_rollbacks_run_where_nobody_has_to_be_asked() -> None:
     job = yamledit.parse((COMMITTED / "workflows" / "rollback.yml").read_text())["jobs"]["rollback"]
-    assert job["environment"] == "${{ inputs.stack }}-rollback"
+    assert job["environment"] == "${{ inputs.stack }}-unattended"
+
+
+def test_every_environment_that_a_job_enters_is_declared(recorded: Recorded) -> None:
+    declared = {r.request.name for r in of(recorded, "RepositoryEnvironment")}
+    entered = set()
+    for file in COMMITTED.glob("workflows/*.yml"):
+        workflow: dict[str, Any] = yamledit.parse(file.read_text())
+        for job in workflow["jobs"].values():
+            name = job.get("environment", "")
+            choices = (workflow["on"].get("workflow_dispatch") or {}) if isinstance(workflow["on"], dict) else {}
+            stacks = choices.get("inputs", {}).get("stack", {}).get("options", [])
+            places = [each["environment"] for each in job.get("strategy", {}).get("matrix", {}).get("include", [])]
+            entered |= {name.replace("${{ inputs.stack }}", stack) for stack in stacks or [""]}
+            entered |= {name.replace("${{ matrix.environment }}", place) for place in places}
+    entered = {name for name in entered if name and "${{" not in name}
+    assert {"test", "stage", "prod", "prod-unattended"} <= entered <= declared
