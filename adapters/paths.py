@@ -12,7 +12,7 @@ REPOSITORY = Path(__file__).resolve().parent.parent
 
 
 def cache_dir() -> Path:
-    """Binaries and images, by version and content; `SLIPWAY_CACHE_DIR` or the user's cache directory."""
+    """Binaries, images and proof, by version and content; `SLIPWAY_CACHE_DIR` or the user's cache directory."""
     return Path(os.environ.get("SLIPWAY_CACHE_DIR") or user_cache_path("slipway")).absolute()
 
 
