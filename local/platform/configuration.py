@@ -25,6 +25,7 @@ from local.platform.signers import Signers
 REGISTRY_CA = "registry-ca.pem"
 _AUTHORITY, _REGISTRY = "registry-ca", "registry"
 _PASSWORD_BYTES = 24
+_THIS_MACHINE = "127.0.0.1:"
 _AUTHOR = ["-c", "user.name=slipway", "-c", "user.email=slipway@localhost", "-c", "commit.gpgsign=false"]
 
 
@@ -122,6 +123,7 @@ class Configuration:
         (self.directory / REGISTRY_CA).write_text(self.authority().pem, encoding="ascii")
         if self._certify(here.registry_names):
             self.commit("Renew the registry's certificate")
+        self._begin_anew(here)
         self._add_new_stacks(here)
         for stack in self.stacks():
             file = self.stack(stack)
@@ -129,6 +131,21 @@ class Configuration:
             self._trust_signers(file)
             file.save()
         self.commit("Follow the checkout, and trust the signatures made on this machine")
+
+    def _begin_anew(self, here: Here) -> None:
+        """Where the cluster was made anew, its registry is at another port and empty: what was in it is gone.
+
+        So environments begin once more with the services of this checkout. What people said of releases stays.
+        """
+        for stack in self.stacks():
+            file = self.stack(stack)
+            present = str(file.get(["registry", "push"]) or "")
+            if present.startswith(_THIS_MACHINE) and present != here.push:
+                file.set(["registry", "push"], here.push)
+                for key in ("images", "baking"):
+                    file.delete([key])
+                file.save()
+        self.commit("Begin anew: the cluster is another one, and the registry of the one before went with it")
 
     def _add(self, committed: Path, here: Here, salt: str, credentials: Mapping[str, Any]) -> None:
         """Make a committed stack file one of this machine."""

@@ -168,6 +168,31 @@ def test_an_older_directory_gets_the_images_and_the_monitorings_keys_of_the_chec
     assert configuration.stack("prod").get(["gates"]) is None
 
 
+def test_a_refresh_for_a_cluster_made_anew_begins_anew(configuration: Configuration) -> None:
+    digest = "sha256:" + "1" * 64
+    hold = {"digest": digest, "reason": "loses orders", "author": "maria"}
+    file = configuration.stack("prod")
+    file.set(["images", "hello"], f"hello:sha-1@{digest}")
+    file.set(["holds"], [hold])
+    file.save()
+    configuration.refresh(HERE)
+    assert configuration.stack("prod").get(["images", "hello"]) == f"hello:sha-1@{digest}"
+
+    configuration.refresh(replace(HERE, push="127.0.0.1:4321"))
+    assert {configuration.stack(name).get(["registry", "push"]) for name in ("shared", "prod")} == {"127.0.0.1:4321"}
+    assert configuration.stack("prod").get(["images"]) is None
+    assert configuration.stack("prod").get(["holds"]) == [hold]
+    assert run(["git", "-C", str(configuration.directory), "status", "--porcelain"]) == ""
+
+
+def test_a_refresh_leaves_a_registry_elsewhere_alone(configuration: Configuration) -> None:
+    file = configuration.stack("prod")
+    file.set(["registry", "push"], "registry.example.com")
+    file.save()
+    configuration.refresh(replace(HERE, push="127.0.0.1:4321"))
+    assert configuration.stack("prod").get(["registry", "push"]) == "registry.example.com"
+
+
 def test_a_refresh_renews_a_certificate_that_is_not_of_the_authority(state: Path, configuration: Configuration) -> None:
     before = configuration.stack("shared").get(["registry", "inCluster", "certificate"])
     for file in ("registry-ca.key", "registry-ca.crt"):
