@@ -50,6 +50,13 @@ class PrometheusModel(Model):
         description="Number of instances. Each scrapes and keeps everything by itself; two survive the loss of a node.",
     )
     scrape_seconds: int = Field(default=15, ge=1, le=300, description="How often every target is scraped, in seconds.")
+    service_scrape_seconds: int = Field(
+        default=5,
+        ge=1,
+        le=60,
+        description="How often services and the kubelets' counts of their probes are scraped, in seconds: what rolls a "
+        "release back is known no sooner.",
+    )
     retention_days: int = Field(default=15, ge=1, description="How long metrics are kept, in days.")
     retention_size: Annotated[str, Field(pattern=r"^[1-9][0-9]*[KMGT]B$")] = Field(
         default="8GB", description="How many bytes of metrics are kept at most: the oldest go first."

@@ -160,7 +160,7 @@ def configuration(shape: PrometheusModel, targets: Targets, cluster: str) -> str
                 "alert_relabel_configs": [{"action": "labeldrop", "regex": "replica"}],
                 "alertmanagers": [{"static_configs": [{"targets": list(targets.alertmanagers)}]}],
             },
-            "scrape_configs": scrape_configs(targets, verify_kubelets=shape.verify_kubelets),
+            "scrape_configs": scrape_configs(targets, shape),
         },
         sort_keys=False,
         width=120,

@@ -15,6 +15,7 @@ from components import labels, registry
 from components.monitoring import certificates, node_exporter
 from components.monitoring.collecting import WORKLOADS_PORT
 from components.monitoring.log_store import Intake
+from components.monitoring.model import PrometheusModel
 from components.monitoring.names import AGENTS_NAMESPACE, COLLECTOR, NAMESPACE, PROBER, WORKLOADS
 from components.monitoring.sources import Source
 
@@ -47,8 +48,9 @@ class Targets:
     present: frozenset[Source]
 
 
-def scrape_configs(targets: Targets, *, verify_kubelets: bool) -> list[Config]:
-    """The `scrape_configs` of Prometheus' configuration."""
+def scrape_configs(targets: Targets, shape: PrometheusModel) -> list[Config]:
+    """The `scrape_configs` of Prometheus' configuration. What rules judge a release by is scraped most often."""
+    often = {"scrape_interval": f"{shape.service_scrape_seconds}s"}
     brought = {
         Source.NODE: _node(),
         Source.REGISTRY: _registry(),
@@ -56,8 +58,11 @@ def scrape_configs(targets: Targets, *, verify_kubelets: bool) -> list[Config]:
     }
     kubelets = _KUBELET_PATHS.items()
     return [
-        _services(targets.environments),
-        *(_kubelet(job, path, targets.environments, verify=verify_kubelets) for job, path in kubelets),
+        _services(targets.environments) | often,
+        *(
+            _kubelet(job, path, targets.environments, verify=shape.verify_kubelets) | (often if job == "probes" else {})
+            for job, path in kubelets
+        ),
         _apiserver(),
         {"job_name": "coredns", "static_configs": [{"targets": ["kube-dns.kube-system.svc:9153"]}]},
         {"job_name": "prometheus", "static_configs": [{"targets": ["localhost:9090"]}]},

@@ -52,6 +52,16 @@ def test_services_are_scraped_in_the_environments_of_the_settings_and_nowhere_el
     assert {"apiserver", "kubelet", "cadvisor", "probes", "coredns", "prometheus"} < set(jobs)
 
 
+def test_what_a_release_is_judged_by_is_scraped_more_often_than_the_rest(declare: Declare) -> None:
+    jobs = yaml.safe_load(config_of(monitoring(declare, scrapeSeconds=30, serviceScrapeSeconds=3)))["scrape_configs"]
+    often = {job["job_name"]: job["scrape_interval"] for job in jobs if "scrape_interval" in job}
+    assert {name: often.get(name) for name in ("services", "probes", "kubelet")} == {
+        "services": "3s",
+        "probes": "3s",
+        "kubelet": None,
+    }
+
+
 def test_every_rule_of_labels_names_a_label_that_pods_of_services_carry(declare: Declare) -> None:
     """Relabelling by a label that no pod has would silently leave the series without it."""
     pod = declare(environment("prod"), stack="prod").one("Deployment").manifest["spec"]["template"]["metadata"]
