@@ -9,7 +9,7 @@ import yaml
 from pulumi.automation import CommandResult
 from pulumi.automation.errors import create_command_error
 
-from adapters.errors import BadInput, Locked, MachineUnfit, UpdateFailed
+from adapters.errors import BadInput, Locked, MachineUnfit, Unreachable, UpdateFailed
 from delivery.engines import PULUMI, backend_env, pulumi_command
 from delivery.stack import failure_of
 from tests.unit.delivery.conftest import Step, World
@@ -159,3 +159,27 @@ def test_the_repository_on_github_is_left_alone_unless_it_is_named(
         "test",
         "prod",
     ]
+
+
+class Cluster:
+    """Like a client of a cluster: one that answers, or not."""
+
+    def __init__(self, *, answers: bool) -> None:
+        self._answers = answers
+
+    def version(self) -> str:
+        if not self._answers:
+            raise Unreachable("the cluster does not answer")
+        return "v1.36.3"
+
+    def close(self) -> None:
+        """Nothing is open."""
+
+
+def test_a_preview_by_the_pulumi_cli_asks_the_cluster_first_since_the_cli_does_not(world: World) -> None:
+    world.seams["connect"] = lambda _: Cluster(answers=False)
+    world.run("preview", "stage", "--engine", "pulumi").explains(5, "the cluster does not answer")
+    assert world.engines["pulumi"].asked("preview") == []
+    world.seams["connect"] = lambda _: Cluster(answers=True)
+    assert world.run("preview", "stage", "--engine", "pulumi").code == 0
+    assert world.engines["pulumi"].asked("preview") == ["stage"]
