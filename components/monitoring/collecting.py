@@ -15,6 +15,7 @@ from typing import Any
 
 from components import labels
 from components.monitoring.log_store import Intake
+from components.monitoring.names import AGENTS_NAMESPACE, COLLECTOR
 
 LOGS_PATH = "/var/log/pods"
 STATE_PATH = "/var/lib/collector"
@@ -109,7 +110,7 @@ def workloads_configuration() -> Config:
 def _files(environments: Sequence[str]) -> Config:
     return {
         "include": [f"{LOGS_PATH}/*/*/*.log"],
-        "exclude": [f"{LOGS_PATH}/monitoring-agents_collector-*/*/*.log"],  # its own lines would make more of them
+        "exclude": [f"{LOGS_PATH}/{AGENTS_NAMESPACE}_{COLLECTOR}-*/*/*.log"],  # its own lines would make more of them
         "start_at": "beginning",
         "include_file_path": True,
         "include_file_name": False,

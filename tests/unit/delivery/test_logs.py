@@ -15,6 +15,7 @@ from adapters.errors import BadInput, SlipwayError, Unreachable
 from components.monitoring import loki, victorialogs
 from delivery import options
 from delivery.logs import Entry, Logs, Question
+from tests.unit.delivery.conftest import World
 
 NOW = datetime(2026, 11, 25, 4, 0, tzinfo=UTC)
 PROD = Question("prod", "hello")
@@ -139,3 +140,17 @@ def test_a_pattern_that_is_none_is_the_callers_mistake_and_all_else_the_stores(
 def test_lengths_of_time(text: str, length: int | None) -> None:
     found = options.length(text)
     assert (found and found.total_seconds()) == length
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("prod", "helo"), "there is no service 'helo' in prod. Allowed: hello"),
+        (("shared", "hello"), "is no environment"),
+        (("prod", "hello", "--since", "soon"), "Allowed: such as 30m, 2h, 3d"),
+        (("prod", "hello"), "no stack of kind `monitoring` keeps the logs of prod"),
+    ],
+)
+def test_what_cannot_be_asked_is_refused(world: World, arguments: tuple[str, ...], said: str) -> None:
+    done = world.run("logs", *arguments)
+    assert (done.code, said in done.err) == (3, True), done.err
