@@ -11,6 +11,8 @@ import click
 import pytest
 
 from adapters.paths import REPOSITORY
+from delivery.cli import main
+from delivery.factory import Seams
 from tests.unit.delivery.conftest import DIGEST, Step, World
 
 COMMANDS = REPOSITORY / "delivery" / "commands"
@@ -23,6 +25,38 @@ def test_help_names_every_command_there_is(world: World) -> None:
     within = {each for group in commands if isinstance(group, click.Group) for each in group.commands.values()}
     shown = re.findall(r"^  ([a-z][a-z-]+)  ", world.run("--help").out, flags=re.MULTILINE)
     assert sorted(shown) == sorted(str(command.name) for command in commands - within)
+
+
+class NeverMade:
+    """A local platform that nobody has made yet."""
+
+    @staticmethod
+    def find() -> None:
+        return None
+
+
+@pytest.mark.parametrize(
+    ("args", "environ", "loads"),
+    [
+        (["promote", "test", "stage"], {}, True),
+        (["rollback", "stage", "--reason", "r"], {}, True),
+        (["status"], {}, False),
+        (["--help"], {}, False),
+        (["promote", "test", "stage"], {"SLIPWAY_CONFIG_DIR": "/a/team"}, False),
+    ],
+)
+def test_the_engine_of_a_release_that_moves_here_loads_meanwhile(
+    args: list[str], environ: dict[str, str], loads: bool
+) -> None:
+    done: list[str] = []
+    seams = Seams(
+        local_platform=lambda: NeverMade,
+        prepare_engine=lambda: done.append("prepared"),
+        dismiss_engine=lambda: done.append("dismissed"),
+        environ=environ,
+    )
+    main(args, seams)
+    assert done == [*(["prepared"] if loads else []), "dismissed"]
 
 
 class TestPreview:
