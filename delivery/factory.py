@@ -61,9 +61,9 @@ def _verify(*args: Any, **options: Any) -> Any:
 
 
 def _connect(settings: ClusterSettings) -> Kubernetes:
-    from adapters.kubernetes import Kubernetes  # noqa: PLC0415 - see above
+    from delivery.releases.running import connect  # noqa: PLC0415 - see above
 
-    return Kubernetes.connect(kubeconfig=settings.kubeconfig, context=settings.cluster.context)
+    return connect(settings)
 
 
 @dataclass(frozen=True)
