@@ -12,6 +12,11 @@ from local.cluster import Cluster
 from tests.e2e.platform import Platform, slipway
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What breaks the platform on purpose comes last: for minutes alerts tell of it, which others look at."""
+    items.sort(key=lambda item: item.path.name == "test_failures.py")
+
+
 @pytest.fixture(scope="session")
 def platform(cluster: Cluster, kube: Kubernetes) -> Platform:
     """The whole platform as `slipway up` makes it; the cluster's own end takes it along."""

@@ -42,14 +42,12 @@ class Prometheus:
     """Prometheus by its link."""
 
     def __init__(self, platform: Platform) -> None:
-        self._platform = platform
+        self._address = links(platform)["monitoring/prometheus"]
 
     def get(self, path: str, **params: str) -> Any:
         """The `data` of an answer of its API; None while it does not answer."""
         try:
-            answer = httpx2.get(
-                f"{links(self._platform)['monitoring/prometheus']}{path}", params=params, trust_env=False
-            )
+            answer = httpx2.get(f"{self._address}{path}", params=params, trust_env=False)
         except httpx2.TransportError:
             return None
         return answer.json()["data"] if answer.status_code == httpx2.codes.OK else None
