@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import multiprocessing
+import re
 import textwrap
 import threading
 import time
@@ -57,10 +58,13 @@ class Recording:
 
 
 class Recorder:
-    """Answers with what was declared; objects named `bad…` fail, those named `slow…` take a while."""
+    """Answers with what was declared; objects named `bad…` fail, those named `slow…` take a while.
+
+    Those named `one-of-N-…` end only once N have been under way at the same time.
+    """
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
+        self._lock = threading.Condition()
         self._running = 0
         self.declared: list[Declared] = []
         self.at_once = 0
@@ -71,7 +75,10 @@ class Recorder:
             self.declared.append(declared)
             self._running += 1
             self.at_once = max(self.at_once, self._running)
+            self._lock.notify_all()
         try:
+            if meeting := re.match(r"one-of-(\d+)-", name):
+                self._await(int(meeting[1]))
             if name.startswith("slow"):
                 time.sleep(0.3)
             if name.startswith("bad"):
@@ -82,6 +89,11 @@ class Recorder:
         finally:
             with self._lock:
                 self._running -= 1
+
+    def _await(self, number: int) -> None:
+        with self._lock:
+            if not self._lock.wait_for(lambda: self.at_once >= number, timeout=60):
+                raise BadInput(f"only {self.at_once} at once")
 
 
 Run = Callable[..., Recording]
