@@ -54,6 +54,46 @@ def test_an_unknown_key_is_refused_with_the_valid_ones(platform: Platform) -> No
     _assert_explained(done, BadInput.exit_code, "replcias", "replicas", "Pulumi.stage.yaml")
 
 
+RULES = """\
+groups:
+  - name: hello
+    rules:
+      - alert: NobodyIsGreeted
+        expr: {expr}
+        labels: {{severity: warning}}
+        annotations: {{summary: Nobody is greeted, description: None, runbook_url: "https://example.org/"}}
+"""
+
+
+@pytest.mark.parametrize(
+    ("expr", "words"), [("up ==", "not PromQL"), ('up{service="hello"} == 0', "of every environment")]
+)
+def test_a_rule_of_a_service_that_is_wrong_is_refused_with_its_line(platform: Platform, expr: str, words: str) -> None:
+    file = platform.config_dir / "wrong.yaml"
+    file.write_text(RULES.format(expr=expr), encoding="utf-8")
+    try:
+        with platform.edited("stage", services__hello__rules=["wrong.yaml"]):
+            done = platform.slipway("preview", "stage")
+    finally:
+        file.unlink()
+    _assert_explained(done, BadInput.exit_code, "wrong.yaml, line", words)
+
+
+@pytest.mark.parametrize(
+    ("stack", "changed", "key"),
+    [
+        ("stage", {"services__hello__objectives": {"availability": 100}}, "slipway:services.hello.objectives"),
+        ("monitoring", {"alertmanager__routes": [{"receiver": "somebody"}]}, "slipway:alertmanager"),
+    ],
+)
+def test_a_wrong_objective_or_route_is_refused_with_its_line(
+    platform: Platform, stack: str, changed: dict[str, Any], key: str
+) -> None:
+    with platform.edited(stack, **changed):
+        done = platform.slipway("preview", stack)
+    _assert_explained(done, BadInput.exit_code, f"Pulumi.{stack}.yaml, line", key)
+
+
 @pytest.mark.parametrize("replicas", [-1, "many"])
 def test_a_wrong_number_of_replicas_is_refused(platform: Platform, replicas: object) -> None:
     with platform.edited("stage", services__hello__replicas=replicas):
