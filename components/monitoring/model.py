@@ -53,9 +53,9 @@ class PrometheusModel(Model):
     service_scrape_seconds: int = Field(
         default=5,
         ge=1,
-        le=60,
+        le=5,
         description="How often services and the kubelets' counts of their probes are scraped, in seconds: what rolls a "
-        "release back is known no sooner.",
+        "release back is known no sooner. At most 5, since the rules for that look at the last 15.",
     )
     retention_days: int = Field(default=15, ge=1, description="How long metrics are kept, in days.")
     retention_size: Annotated[str, Field(pattern=r"^[1-9][0-9]*[KMGT]B$")] = Field(
