@@ -43,7 +43,7 @@ EXPECTED = {
     "deployment stuck": ('DeploymentStuck{replicaset=~"stuck-.*"}',),
     "probe flapping": ('ProbeFlapping{pod="faulty", probe_type="Readiness"}',),
     "node out of memory": ("NodeMemoryLow{}",),
-    "node out of disk": ('NodeDiskFull{mountpoint="/var/lib/e2e-disk"}',),
+    "node out of disk": ('NodeDiskFull{device=~"/dev/loop.*"}',),
     "certificate near expiry": (
         'CertificateExpiring{instance="expiring.test.svc:8443"}',
         'CertificateExpiresSoon{instance="expiring.test.svc:8443"}',
