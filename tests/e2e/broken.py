@@ -97,11 +97,16 @@ def service(name: str, port: int) -> JsonObject:
     }
 
 
-def exhausted_quota() -> list[JsonObject]:
-    """A namespace that has as many ConfigMaps as it may have: the one that every namespace is given."""
+def namespace(name: str) -> JsonObject:
+    """A namespace."""
+    return {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}
+
+
+def exhausted_quota() -> JsonObject:
+    """It allows as many ConfigMaps as its namespace has: the one that every namespace is given."""
     quota = _object("v1", "ResourceQuota", "quota") | {"spec": {"hard": {"count/configmaps": "1"}}}
     quota["metadata"]["namespace"] = QUOTA_NAMESPACE
-    return [{"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": QUOTA_NAMESPACE}}, quota]
+    return quota
 
 
 def rules(files: dict[str, str]) -> JsonObject:

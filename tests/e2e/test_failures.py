@@ -100,9 +100,13 @@ def failures(platform: Platform) -> Iterator[None]:
             broken.pod(healthy, "expiring", broken.EXPIRING, PEM=expiring_certificate("expiring.test.svc")),
             broken.service("expiring", 8443),
             broken.stuck(healthy),
-            *broken.exhausted_quota(),
+            broken.namespace(broken.QUOTA_NAMESPACE),
         ):
             stack.enter_context(present(platform, manifest))
+        # What is there before the quota is counted at once, and what comes while it is made perhaps not for minutes.
+        given = platform.kube.watch("v1", "ConfigMap", broken.QUOTA_NAMESPACE, name="kube-root-ca.crt", timeout_s=60)
+        assert next(given, None)
+        stack.enter_context(present(platform, broken.exhausted_quota()))
         stack.enter_context(full_disk(platform))
         stack.enter_context(low_memory(platform))
         yield
