@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import inspect
 import sys
 import traceback
 from collections.abc import Sequence
@@ -56,6 +57,7 @@ class _Commands(click.Group):
             return None
         module = importlib.import_module(f"delivery.commands.{_BESIDE.get(cmd_name, cmd_name).replace('-', '_')}")
         command: click.Command = getattr(module, cmd_name.replace("-", "_"))
+        command.short_help = inspect.getdoc(command.callback)  # the help's own first sentence is too long for a list
         return command
 
     def resolve_command(

@@ -40,7 +40,7 @@ Examples:
 @options.common
 @options.pass_factory
 def check(factory: Factory, base: str, head: str, *, only_images: bool) -> None:
-    """Check a change of stack files."""
+    """Check images and proof in a change of stack files."""
     repository = Repository(factory.workspace().config_dir)
     if only_images:
         beyond = list(trespasses(repository, base, head))

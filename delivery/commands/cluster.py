@@ -17,7 +17,7 @@ from delivery.factory import Factory
 @click.group(help="The local platform's cluster: a real Kubernetes on this machine, in namespaces of its own.")
 @options.common
 def cluster() -> None:
-    """The cluster's commands."""
+    """The local platform's Kubernetes: up, down, status, kubeconfig."""
 
 
 @cluster.command(

@@ -40,7 +40,7 @@ _NOTHING = "–"
 @options.common
 @options.pass_factory
 def compare(factory: Factory, a: str, b: str) -> None:
-    """Compare two environments."""
+    """Show where two environments' configurations differ."""
     workspace = factory.workspace()
     workspace.select([a, b])
     if a == b:

@@ -39,7 +39,7 @@ Examples:
 @options.common
 @options.pass_factory
 def down(factory: Factory, stacks: tuple[str, ...], delete_data: bool, message: str) -> None:
-    """Take stacks down."""
+    """Delete what stacks have in their clusters."""
     if factory.is_local and not stacks and delete_data:
         _end_platform(factory)
         return

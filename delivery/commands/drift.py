@@ -29,7 +29,7 @@ Exit codes: 0 nothing differs, 2 something does, 1 failed, 3 bad input,
 @options.common
 @options.pass_factory
 def drift(factory: Factory, stacks: tuple[str, ...]) -> None:
-    """Look for drift."""
+    """Show what differs in a cluster from what was applied."""
     workspace = factory.workspace()
     chosen = workspace.select(stacks)
     names = [stack.name for stack in chosen]

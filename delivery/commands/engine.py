@@ -13,7 +13,7 @@ from delivery.factory import Factory
 @click.group(help="Which engine runs the program for a stack, and keeps the record of what the stack has.")
 @options.common
 def engine() -> None:
-    """The engine's commands."""
+    """Hand a stack from one engine to the other."""
 
 
 @engine.command(

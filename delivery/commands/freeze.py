@@ -42,7 +42,7 @@ Example:
 @options.common
 @options.pass_factory
 def freeze(factory: Factory, stack: str, *, until: str, reason: str, name: str | None) -> None:
-    """Freeze a stack."""
+    """Let nothing new into a stack until a time."""
     now = datetime.now(UTC)
     end, why = _end(until, now), reason.strip()
     if not why:
@@ -66,7 +66,7 @@ def freeze(factory: Factory, stack: str, *, until: str, reason: str, name: str |
 @options.common
 @options.pass_factory
 def unfreeze(factory: Factory, stack: str, *, name: str | None) -> None:
-    """End a freeze."""
+    """End a freeze before its time."""
     with decree(factory.workspace(), stack, "unfreezing", name) as found:
         before = found.settings.freeze
         if before is not None:

@@ -48,7 +48,7 @@ Examples:
 @options.common
 @options.pass_factory
 def history(factory: Factory, stack: str, *, limit: int | None, updates: bool) -> None:
-    """Show a stack's history."""
+    """Show which releases went in, by whom, and how it ended."""
     workspace = factory.workspace()
     (declared,) = workspace.select([stack])
     if updates or declared.kind != _KIND:

@@ -57,7 +57,7 @@ _DIGEST_DIGITS, _SHOWN_DIGITS = 64, 12
 @options.common
 @options.pass_factory
 def hold(factory: Factory, stack: str, image: str, *, reason: str, name: str | None) -> None:
-    """Hold an image."""
+    """Keep an image from running in a stack."""
     why = reason.strip()
     if not why:
         raise BadInput("--reason is empty", fix='Such as --reason "loses orders, ticket 311"')
@@ -91,7 +91,7 @@ def hold(factory: Factory, stack: str, image: str, *, reason: str, name: str | N
 @options.common
 @options.pass_factory
 def unhold(factory: Factory, stack: str, image: str, *, reason: str, name: str | None) -> None:
-    """Take a hold away."""
+    """Let an image run in a stack again."""
     workspace = factory.workspace()
     digests = _digests(workspace, stack, image)
     with decree(workspace, stack, "unholding", name) as found:

@@ -48,7 +48,7 @@ Examples:
 def logs(
     factory: Factory, stack: str, service: str, *, since: str, pattern: str | None, limit: int, follow: bool
 ) -> None:
-    """Show a service's logs."""
+    """Show what a service wrote."""
     began = datetime.now(UTC) - _length(since)
     workspace = factory.workspace()
     watcher = _watcher(workspace, stack, service)

@@ -32,7 +32,7 @@ Examples:
 @options.common
 @options.pass_factory
 def preview(factory: Factory, stacks: tuple[str, ...]) -> None:
-    """Preview stacks."""
+    """Show what `up` would change, field by field."""
     workspace = factory.workspace()
     chosen = workspace.select(stacks)
     names = [stack.name for stack in chosen]

@@ -67,7 +67,7 @@ def promote(
     urls: Mapping[str, str],
     name: str | None,
 ) -> None:
-    """Promote a release."""
+    """Bring a release into an environment whose gates are open."""
     if override and not reason.strip():
         raise BadInput("--override needs --reason", fix="Say why: it is recorded and shown in the history")
     if dry_run:

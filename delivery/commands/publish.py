@@ -37,7 +37,7 @@ Example:
 @options.common
 @options.pass_factory
 def publish(factory: Factory, branch: str, *, patience: float) -> None:
-    """Push the commits of the configuration directory."""
+    """Push what promotions and rollbacks committed."""
     repository = Repository(factory.workspace().config_dir)
     checked_on = f"slipway/{uuid.uuid4().hex[:12]}"
     titles = push(repository, branch, checked_on=checked_on, patience_s=patience, say=factory.console.say)

@@ -112,7 +112,7 @@ stack_option = click.option(
 @click.group(help="Build releases, give them versions, show them with their proof, remove old ones.")
 @options.common
 def release() -> None:
-    """The commands below `slipway release`."""
+    """Build, version, list, show, pull and prune releases."""
 
 
 @release.command(help=_BUILD_HELP)

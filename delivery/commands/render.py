@@ -29,7 +29,7 @@ Example:
 @options.common
 @options.pass_factory
 def render(factory: Factory, stack: str, out: Path) -> None:
-    """Render a stack."""
+    """Write a stack's manifests into a directory."""
     workspace = factory.workspace()
     workspace.select([stack])
     workspace.settings(stack)

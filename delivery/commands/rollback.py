@@ -64,7 +64,7 @@ def rollback(
     urls: Mapping[str, str],
     name: str | None,
 ) -> None:
-    """Roll a stack back."""
+    """Bring an environment back to an earlier release."""
     if recover == bool(reason.strip()):
         raise BadInput(
             "a rollback needs --reason; with --recover, which decides nothing, there is none",

@@ -50,7 +50,7 @@ Examples:
 @options.common
 @options.pass_factory
 def serve(factory: Factory, listen: str, descriptor: int | None, token_file: Path, queue: Path | None) -> None:
-    """Serve until told to end."""
+    """Answer alerts that ask for a rollback."""
     from delivery.serving.server import run  # noqa: PLC0415 - what other commands need not load
 
     token = _read_token(token_file)

@@ -52,7 +52,7 @@ Examples:
 @options.common
 @options.pass_factory
 def sign_off(factory: Factory, stack: str, release: str | None, *, note: str, name: str | None) -> None:
-    """Sign a release off."""
+    """Say that a release may enter a stack, and sign it."""
     workspace = factory.workspace()
     settings = workspace.environment(stack)
     with open_store(workspace, stack) as (store, registry):

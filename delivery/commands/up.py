@@ -45,7 +45,7 @@ Examples:
 @options.common
 @options.pass_factory
 def up(factory: Factory, stacks: tuple[str, ...], message: str) -> None:
-    """Update stacks."""
+    """Bring stacks to what their files declare."""
     existing = factory.find()
     if factory.is_local:
         _refuse_what_has_no_ground(existing or factory.committed(), stacks, is_new=existing is None)

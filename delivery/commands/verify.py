@@ -77,7 +77,7 @@ def verify(
     note: str | None,
     name: str | None,
 ) -> None:
-    """Verify what an environment runs."""
+    """Test what an environment runs, and attach the signed result."""
     _check_usage(
         suite, manual=manual, result=result, note=note, soaks=wait or minutes is not None or requests is not None
     )

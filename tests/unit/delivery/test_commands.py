@@ -27,6 +27,11 @@ def test_help_names_every_command_there_is(world: World) -> None:
     assert sorted(shown) == sorted(str(command.name) for command in commands - within)
 
 
+def test_help_says_in_one_line_what_each_command_does(world: World) -> None:
+    listed = world.run("--help").out.partition("Commands:\n")[2].splitlines()
+    assert all(re.fullmatch(r"  [a-z-]+ +[A-Z].+[^.]\.", line) for line in listed)
+
+
 class NeverMade:
     """A local platform that nobody has made yet."""
 
