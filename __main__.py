@@ -92,7 +92,14 @@ def monitoring(settings: MonitoringSettings) -> None:
         PrometheusArgs(
             shape=settings.prometheus,
             images=images,
-            targets=Targets(settings.environments, alertmanager.targets, settings.certificates, logs.intake, present),
+            targets=Targets(
+                environments=settings.environments,
+                alertmanagers=alertmanager.targets,
+                certificates=settings.certificates,
+                receiver=settings.alertmanager.receiver_metrics,
+                logs=logs.intake,
+                present=present,
+            ),
             cluster=settings.cluster.identifier,
             rules=rules.load(present, runbooks=settings.runbooks),
             place=place,

@@ -39,6 +39,9 @@ class Platform(Protocol):
     def links(self) -> Mapping[str, str]:
         """Where things are reached: a name, an address."""
 
+    def receiver(self) -> Mapping[str, str] | None:
+        """How the receiver of alerts is that runs beside the platform (state, log); None where none does."""
+
 
 @dataclass(frozen=True)
 class TeamPlatform:
@@ -59,3 +62,6 @@ class TeamPlatform:
     def links(self) -> Mapping[str, str]:
         """What SLIPWAY_LINKS says, such as `prod/hello=https://hello.example.com`, with spaces between."""
         return dict(pair.partition("=")[::2] for pair in self.environ.get(LINKS, "").split())
+
+    def receiver(self) -> None:
+        """A team's runs elsewhere."""

@@ -13,6 +13,7 @@ def present(settings: MonitoringSettings) -> frozenset[Source]:
     """The sources that the stack scrapes: all that it can bring, but what its settings leave out."""
     brought = {Source.NODE, Source.REGISTRY, Source.COLLECTOR, Source(settings.logs.store)}
     brought |= {Source.CERTIFICATES} if settings.certificates else set()
+    brought |= {Source.SLIPWAY} if settings.alertmanager.receiver_metrics else set()
     return rules.BASIC | {Source.ALERTMANAGER} | {source for source in brought if source not in settings.leave_out}
 
 

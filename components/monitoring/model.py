@@ -116,6 +116,16 @@ class Webhook(Model):
     )
 
 
+class RollbackWebhook(Webhook):
+    """The receiver of alerts that ask for a rollback: `slipway serve`."""
+
+    metrics: str | None = Field(
+        default=None,
+        pattern=r"^[^\s:/]+:[0-9]+$",
+        description="Where it gives its metrics, `host:port`. Default: they are not collected.",
+    )
+
+
 class Receiver(Model):
     """Where alerts go; every way that is named is taken."""
 
@@ -155,7 +165,7 @@ class AlertmanagerModel(Model):
     routes: Annotated[tuple[Route, ...], Field(strict=False)] = Field(
         default=(), description="Who gets which alerts; the first that matches decides."
     )
-    rollback: Webhook | None = Field(
+    rollback: RollbackWebhook | None = Field(
         default=None,
         description="Who answers alerts labelled `action: rollback`, which go there at once and each minute, and to "
         "people as all others do.",
@@ -178,6 +188,11 @@ class AlertmanagerModel(Model):
         default_factory=lambda: Resources.model_validate({"cpu": "10m", "memory": "32Mi", "memoryLimit": "128Mi"}),
         description="What an instance's container asks for.",
     )
+
+    @property
+    def receiver_metrics(self) -> str | None:
+        """Where the receiver of rollbacks gives its metrics, `host:port`."""
+        return self.rollback.metrics if self.rollback else None
 
     @model_validator(mode="after")
     def _receivers_are_there(self) -> Self:

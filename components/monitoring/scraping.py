@@ -37,13 +37,15 @@ Config = dict[str, Any]
 class Targets:
     """What there is to scrape.
 
-    `environments` are namespaces, `alertmanagers` the instances and `certificates` what has some, all `host:port`;
+    `environments` are namespaces, `alertmanagers` the instances, `certificates` what has some and `receiver` what
+    answers alerts, all `host:port`;
     `logs` is the store of logs; `present` are the sources that are scraped, beside those that are always there.
     """
 
     environments: Sequence[str]
     alertmanagers: Sequence[str]
     certificates: Sequence[str]
+    receiver: str | None
     logs: Intake
     present: frozenset[Source]
 
@@ -55,6 +57,7 @@ def scrape_configs(targets: Targets, shape: PrometheusModel) -> list[Config]:
         Source.NODE: _node(),
         Source.REGISTRY: _registry(),
         Source.CERTIFICATES: _certificates(targets.certificates),
+        Source.SLIPWAY: {"job_name": "slipway", "static_configs": [{"targets": [targets.receiver]}]},
     }
     kubelets = _KUBELET_PATHS.items()
     return [

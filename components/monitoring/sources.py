@@ -28,6 +28,7 @@ class Source(StrEnum):
     COLLECTOR = "collector"
     KUBE_STATE_METRICS = "kube-state-metrics"
     CERTIFICATES = "certificates"
+    SLIPWAY = "slipway"
 
 
 _PREFIXES = {
@@ -48,6 +49,7 @@ _PREFIXES = {
     "k8s_": Source.COLLECTOR,
     "kube_": Source.KUBE_STATE_METRICS,
     "probe_": Source.CERTIFICATES,
+    "slipway_": Source.SLIPWAY,
 }
 # Jobs that are one source together.
 _JOBS = {"cadvisor": Source.KUBELET, "probes": Source.KUBELET, "workloads": Source.COLLECTOR}

@@ -21,8 +21,8 @@ POST /alerts takes its webhook, with the token of --token-file as a bearer. An a
 answered; then, by `slipway:automation` of its environment: `off`, nothing is done; `observe`, what would have been done
 is recorded; `on`, the release that the alert is about is rolled back, if it runs, bakes, and fails by its own doing.
 Everything else is for people, whom Alertmanager tells as well. GET /healthz, /readyz and /metrics need no token.
-It logs JSON lines on standard error, and ends on SIGTERM once what it does is done. `make up` does not
-start it yet.
+It logs JSON lines on standard error, and ends on SIGTERM once what it does is done. Beside the local platform it runs
+by itself: `slipway status` says how it is.
 
 \b
 Examples:

@@ -24,9 +24,9 @@ from delivery.workspace import DeclaredStack, Workspace
 _HELP = f"""Show every stack with its last update and the images its file names, and the links of the local platform.
 
 A cluster that does not answer is said of its stack; the command ends with 0. Alerts that are left out, since nothing
-here gives the metrics they read, are named. With --json: config_dir, engine, cluster, links (name, url), stacks (name,
-kind, engine, cluster, last_update, result, images, freeze, holds, baking, unreconciled, problem), unwatched (what is
-missing: alerts; only with a stack that watches).
+here gives the metrics they read, are named. With --json: config_dir, engine, cluster, links (name, url), receiver
+(state, log; only beside the local platform), stacks (name, kind, engine, cluster, last_update, result, images, freeze,
+holds, baking, unreconciled, problem), unwatched (what is missing: alerts; only with a stack that watches).
 
 \b
 Examples:
@@ -49,6 +49,7 @@ def status(factory: Factory) -> None:
             "engine": None,
             "cluster": None,
             "links": [],
+            "receiver": None,
             "stacks": [],
             "unwatched": {},
         }
@@ -61,6 +62,7 @@ def status(factory: Factory) -> None:
         "engine": _common(stack["engine"] for stack in stacks),
         "cluster": _common(stack["cluster"] for stack in stacks),
         "links": [{"name": name, "url": url} for name, url in workspace.platform.links().items()],
+        "receiver": workspace.platform.receiver(),
         "stacks": stacks,
         "unwatched": {lack: alerts for stack in stacks for lack, alerts in stack.pop("unwatched").items()},
     }
@@ -130,6 +132,8 @@ def _lines(facts: dict[str, Any]) -> list[str]:
     lines += table(rows, ("stack", "kind", "cluster", "engine", "last update (UTC)", "result", "images"))
     if facts["links"]:
         lines += ["", *table([(link["name"], link["url"]) for link in facts["links"]], ("link", "address"))]
+    if receiver := facts["receiver"]:
+        lines += ["", f"the receiver of alerts {receiver['state']}, log {receiver['log']}"]
     if words := [line for stack in facts["stacks"] for line in _word_lines(stack)]:
         lines += ["", *words]
     told = ("problem", "interrupted")

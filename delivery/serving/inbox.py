@@ -136,7 +136,7 @@ def _write(path: Path, content: dict[str, Any]) -> None:
 
 
 def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="milliseconds")
+    return datetime.now(UTC).isoformat(timespec="microseconds")  # by which they are put in order
 
 
 def _time(text: str) -> datetime:

@@ -38,4 +38,5 @@ def log_json() -> None:
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(_JsonLines())
     logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)
-    logging.getLogger("httpx").setLevel(logging.WARNING)
+    for library in ("httpx2", "uvicorn"):
+        logging.getLogger(library).setLevel(logging.WARNING)

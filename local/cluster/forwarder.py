@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import ctypes
 import errno
 import json
 import os
@@ -21,6 +20,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, cast
 
+from local.cluster import sockets
 from local.cluster.components import forwarder_socket
 from local.cluster.spec import Layout
 
@@ -28,7 +28,6 @@ HOST_NETWORK_FD = "SLIPWAY_HOST_NETWORK_FD"
 """The environment variable that names the descriptor of the host's network namespace."""
 
 _PORTS = range(20000, 32000)  # below what Linux hands out to connections, so a port remembered is free later
-_CLONE_NEWNET = 0x40000000
 _BACKLOG = 1024
 _CONNECT_S = 10.0
 _HIGH_WATER = 256 * 1024
@@ -44,26 +43,15 @@ class Forward:
 
 
 class Network:
-    """The two namespaces this process lives in."""
+    """The host's, which this process is in only to listen there."""
 
     def __init__(self, host_fd: int) -> None:
         self._host = host_fd
-        self._own = os.open("/proc/self/ns/net", os.O_RDONLY)
 
     def listen_on_host(self, port: int) -> socket.socket:
         """A socket that listens on 127.0.0.1 of the host, on a free port if `port` is 0 or taken."""
-        _join(self._host)
-        try:
+        with sockets.inside(self._host):
             return _listen(port)
-        finally:
-            _join(self._own)
-
-
-def _join(namespace: int) -> None:
-    libc = ctypes.CDLL(None, use_errno=True)
-    if libc.setns(namespace, _CLONE_NEWNET) != 0:
-        code = ctypes.get_errno()
-        raise OSError(code, f"setns: {os.strerror(code)}")
 
 
 def _listen(remembered: int) -> socket.socket:

@@ -11,6 +11,7 @@ import fcntl
 import json
 import os
 import shutil
+import socket
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -25,7 +26,7 @@ from adapters.kubeconfig import open_client
 from adapters.kubernetes import Kubernetes
 from adapters.progress import step
 from local import apt, disk
-from local.cluster import binaries, cgroups, configs, pki, process
+from local.cluster import binaries, cgroups, configs, pki, process, sockets
 from local.cluster.addons import addons
 from local.cluster.preload import contents, preload
 from local.cluster.spec import API_PORT, NODE_ADDRESS, ClusterSpec, Layout, Mirror
@@ -66,7 +67,7 @@ class Cluster:
 
         A name keeps its port over calls and restarts. It listens when this returns.
         """
-        return process.order_forwards(self._supervisor(), targets)
+        return process.order_forwards(self.supervisor, targets)
 
     def published(self) -> dict[str, int]:
         """The ports on 127.0.0.1 given out so far, by name."""
@@ -76,11 +77,11 @@ class Cluster:
 
     def load(self, archives: Sequence[Path]) -> None:
         """Import images into the node, those of the OCI archives `archives` that it lacks."""
-        preload(self._supervisor(), archives)
+        preload(self.supervisor, archives)
 
     def inside(self, argv: Sequence[str]) -> list[str]:
         """The command line that runs `argv`, a program of this machine, in the cluster's network."""
-        return ["nsenter", f"--net=/proc/{self._supervisor()}/ns/net", "--", *argv]
+        return ["nsenter", f"--net=/proc/{self.supervisor}/ns/net", "--", *argv]
 
     def run_inside(
         self,
@@ -93,7 +94,13 @@ class Cluster:
         """Run a program of this machine in the cluster's network to its end, like `adapters.command.run`."""
         return run(self.inside(argv), env=env, stdin=stdin, timeout_s=timeout_s)
 
-    def _supervisor(self) -> int:
+    def listen(self, port: int) -> socket.socket:
+        """A socket of this process that listens at the node's address, for what runs in the cluster."""
+        return sockets.listen(self.supervisor, NODE_ADDRESS, port)
+
+    @property
+    def supervisor(self) -> int:
+        """The process whose end is the cluster's; raises `SlipwayError` where there is none."""
         pid = process.supervisor_pid(Layout(self.name))
         if pid is None:
             raise SlipwayError(f"cluster {self.name!r} does not run", fix=_START)

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import json
 import os
 import select
 import signal
 import socket
-import struct
 import subprocess
 import sys
 import time
@@ -19,11 +17,11 @@ from typing import Any
 
 from adapters.errors import SlipwayError
 from adapters.paths import REPOSITORY, cache_dir, state_dir
+from local import locks
 from local.cluster.components import forwarder_socket
 from local.cluster.forwarder import HOST_NETWORK_FD
 from local.cluster.spec import Layout
 
-_FLOCK = struct.Struct("hhqqi4x")  # struct flock of 64-bit Linux: type, whence, start, length, process id
 _END_S = 20.0
 _ORDER_S = 10.0
 _TICK_S = 0.02
@@ -31,17 +29,8 @@ _TAIL_LINES = 8
 
 
 def supervisor_pid(layout: Layout) -> int | None:
-    """The supervisor's process id as we see it, None if there is none: the kernel's word, from its lock."""
-    try:
-        handle = os.open(layout.supervisor_lock, os.O_RDWR | os.O_CLOEXEC)
-    except FileNotFoundError:
-        return None
-    try:
-        asked = _FLOCK.pack(fcntl.F_WRLCK, os.SEEK_SET, 0, 0, 0)
-        kind, *_, pid = _FLOCK.unpack(fcntl.fcntl(handle, fcntl.F_GETLK, asked))
-    finally:
-        os.close(handle)
-    return None if kind == fcntl.F_UNLCK else pid
+    """The supervisor's process id as we see it, None if there is none."""
+    return locks.holder(layout.supervisor_lock)
 
 
 def launch(layout: Layout) -> int:

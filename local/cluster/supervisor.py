@@ -8,7 +8,6 @@ process. No file with a process id can go stale.
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import http.client
 import json
 import os
@@ -25,6 +24,7 @@ from pathlib import Path
 from typing import NoReturn
 from urllib.parse import urlsplit
 
+from local import locks
 from local.cluster import volumes
 from local.cluster.components import Component, components
 from local.cluster.forwarder import HOST_NETWORK_FD
@@ -197,13 +197,6 @@ def _url_answers(url: str, pki: Path) -> bool:
         return connection.getresponse().status == http.client.OK
 
 
-def _hold_lock(layout: Layout) -> int:
-    """A POSIX lock, because the kernel tells its holder's process id to those who ask (F_GETLK)."""
-    handle = os.open(layout.supervisor_lock, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
-    fcntl.lockf(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    return handle
-
-
 def _parts(found: Iterable[Component], logs: Path) -> dict[str, _Running]:
     return {component.name: _Running(component, logs / f"{component.name}.log") for component in found}
 
@@ -211,7 +204,7 @@ def _parts(found: Iterable[Component], logs: Path) -> dict[str, _Running]:
 def main(name: str) -> NoReturn:
     """Be the supervisor of cluster `name`, whose directory has been prepared."""
     layout = Layout(name)
-    lock = _hold_lock(layout)
+    lock = locks.hold(layout.supervisor_lock)
     become_node(layout)
     watched = volumes.watch()
     binaries = {key: Path(path) for key, path in json.loads(layout.plan.read_text())["binaries"].items()}

@@ -26,6 +26,7 @@ from local.images import (
 )
 from local.platform import services
 from local.platform.configuration import Configuration, Here
+from local.platform.receiver import Receiver
 
 _READ_PORT = 30500  # the committed Pulumi.shared.yaml says the same, and a test compares them
 _REGISTRY_HOST = "registry.slipway.local"
@@ -76,6 +77,7 @@ class LocalPlatform:
             configuration.refresh(here)
         else:
             configuration.generate(here)
+        Receiver().start(cluster)
         return platform
 
     @classmethod
@@ -141,6 +143,11 @@ class LocalPlatform:
             there = {_link(service) for service in kube.list("v1", "Service", labels=_SERVED)}
         ports = self._cluster.published()
         return {name: f"http://127.0.0.1:{port}" for name, port in sorted(ports.items()) if name in there}
+
+    def receiver(self) -> Mapping[str, str]:
+        """How `slipway serve` is, which answers alerts here, and where it says what it does."""
+        receiver = Receiver()
+        return {"state": "runs" if receiver.runs else "does not run", "log": str(receiver.log)}
 
     def down(self) -> None:
         """End the cluster and remove everything the platform has, its data too."""

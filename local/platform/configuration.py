@@ -20,6 +20,7 @@ from adapters.passphrase import Passphrase
 from adapters.paths import REPOSITORY, state_dir
 from adapters.stackfile import StackFile, stack_names, stack_path
 from local.certificates import Authority, save_private
+from local.platform.receiver import ADDRESS, URL, Receiver
 from local.platform.signers import Signers
 
 REGISTRY_CA = "registry-ca.pem"
@@ -112,6 +113,7 @@ class Configuration:
         self._write_project()
         for path in _committed():
             self._add(path, here, salt, credentials)
+        self._receive_alerts(crypter)
         self._certify(here.registry_names, crypter)
         self._git("init", "--quiet", "--initial-branch=main")
         self._git("config", "commit.gpgsign", "false")  # nobody is asked for a passphrase, whoever commits here
@@ -130,6 +132,7 @@ class Configuration:
             _follow_checkout(file, here)
             self._trust_signers(file)
             file.save()
+        self._receive_alerts()
         self.commit("Follow the checkout, and trust the signatures made on this machine")
 
     def _begin_anew(self, here: Here) -> None:
@@ -203,11 +206,12 @@ class Configuration:
             self._git(*_AUTHOR, "commit", "--quiet", f"--message={message}")
 
     def remove(self) -> None:
-        """Remove it with all its secrets."""
+        """Remove it with all its secrets, and what runs on it."""
         for directory in (self.directory, self._authority_directory, state_dir() / "backend"):
             shutil.rmtree(directory, ignore_errors=True)
         self._passphrase_file.unlink(missing_ok=True)
         self.signers.remove()
+        Receiver().stop()
 
     def _trust_signers(self, file: StackFile) -> None:
         """Let an environment trust this machine's signers, unless it does, perhaps by other names and roles."""
@@ -219,6 +223,20 @@ class Configuration:
         for name, entry in self.signers.entries().items():
             if entry["key"] not in trusted:
                 file.set(["signers", name], entry)
+
+    def _receive_alerts(self, crypter: Passphrase | None = None) -> None:
+        """Have Alertmanager call the receiver beside the platform, unless somebody has named another one."""
+        key, receiver = ["alertmanager", "rollback"], Receiver()
+        for file in map(self.stack, self.stacks()):
+            named = file.get(key) or {"metrics": ADDRESS}
+            is_known = bool(file.get(key)) and receiver.token_file.exists()
+            if file.get(["kind"]) != "monitoring" or named.get("metrics") != ADDRESS or is_known:
+                continue
+            opener = crypter or self.crypter()
+            sealed = {"url": URL, "token": receiver.new_token()}
+            secret = {name: {"secure": opener.encrypt(value)} for name, value in sealed.items()}
+            file.set(key, secret | {"metrics": ADDRESS})
+            file.save()
 
     def _write_project(self) -> None:
         """`Pulumi.yaml`, with the program where this checkout is."""

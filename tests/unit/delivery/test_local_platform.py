@@ -53,6 +53,9 @@ class FakePlatform:
     def links(self) -> dict[str, str]:
         return {"prod/hello": "http://127.0.0.1:20001"}
 
+    def receiver(self) -> dict[str, str]:
+        return {"state": "does not run", "log": "/state/receiver/log"}
+
     def down(self) -> None:
         self.events.append("down")
         self.exists = False
@@ -177,10 +180,17 @@ def test_commands_that_need_it_say_how_to_make_it(world: World, platform: FakePl
     assert platform.events == []
 
 
+@pytest.mark.usefixtures("platform")
+def test_status_says_how_the_receiver_of_alerts_is(world: World) -> None:
+    assert "the receiver of alerts does not run, log /state/receiver/log" in world.run("status").out
+    assert world.run("status", "--json").json["receiver"]["state"] == "does not run"
+
+
 def test_status_without_it_is_no_error(world: World, platform: FakePlatform) -> None:
     platform.exists = False
     assert world.run("status", "--json").json == {
-        "config_dir": None, "engine": None, "cluster": None, "links": [], "stacks": [], "unwatched": {},
+        "config_dir": None, "engine": None, "cluster": None, "links": [], "receiver": None,
+        "stacks": [], "unwatched": {},
     }  # fmt: skip
     assert "slipway up" in world.run("status").out
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import stat
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -17,6 +19,7 @@ from adapters.stackfile import StackFile
 from components.settings import Settings
 from local.platform import configuration as module
 from local.platform.configuration import Configuration, Here
+from local.platform.receiver import ADDRESS, URL, Receiver
 
 CLUSTER = {"kubeconfig": "/somewhere/kubeconfig", "context": "slipway-x", "identifier": "slipway-x"}
 IMAGES = {
@@ -137,8 +140,49 @@ def test_an_older_directory_gets_a_stack_that_is_new_in_the_checkout_as_a_fresh_
 ) -> None:
     wanted = _forget(configuration, stack)
     configuration.refresh(HERE)
-    assert (configuration.directory / f"Pulumi.{stack}.yaml").read_bytes() == wanted
+    present = (configuration.directory / f"Pulumi.{stack}.yaml").read_bytes()
+    assert _without_token(present) == _without_token(wanted)
     assert run(["git", "-C", str(configuration.directory), "status", "--porcelain"]) == ""
+
+
+def _without_token(content: bytes) -> bytes:
+    """A file without the secrets that Alertmanager calls the receiver by, which are made anew with it."""
+    return re.sub(rb"(url|token):\n +secure: .*", rb"\1", content)
+
+
+def _rollback(configuration: Configuration) -> dict[str, Any]:
+    """What Alertmanager calls for a rollback, as the file says it, opened."""
+    named = configuration.stack("monitoring").get(["alertmanager", "rollback"])
+    crypter = configuration.crypter()
+    return {key: crypter.decrypt(value["secure"]) if key != "metrics" else value for key, value in named.items()}
+
+
+def test_alerts_go_to_the_receiver_beside_the_platform_with_its_token(configuration: Configuration) -> None:
+    token_file = Receiver().token_file
+    assert stat.S_IMODE(token_file.stat().st_mode) == 0o600
+    assert _rollback(configuration) == {"url": URL, "metrics": ADDRESS, "token": token_file.read_text()}
+    assert token_file.read_text() not in "".join(file.read_text() for file in configuration.directory.glob("*.yaml"))
+
+
+def test_a_token_that_was_lost_is_made_anew(configuration: Configuration) -> None:
+    Receiver().token_file.unlink()
+    configuration.refresh(HERE)
+    assert _rollback(configuration)["token"] == Receiver().token_file.read_text()
+
+
+def test_an_older_directory_gets_the_receiver_and_keeps_one_that_somebody_named(configuration: Configuration) -> None:
+    file = configuration.stack("monitoring")
+    file.delete(["alertmanager", "rollback"])
+    file.save()
+    configuration.refresh(HERE)
+    assert _rollback(configuration)["url"] == URL
+
+    own = {"url": {"secure": configuration.crypter().encrypt("https://deploy.example.com/alerts")}}
+    file = configuration.stack("monitoring")
+    file.set(["alertmanager", "rollback"], own)
+    file.save()
+    configuration.refresh(HERE)
+    assert configuration.stack("monitoring").get(["alertmanager", "rollback"]) == own
 
 
 def test_a_stack_that_somebody_took_away_does_not_come_back(configuration: Configuration) -> None:
