@@ -31,13 +31,13 @@ status: $(VENV)/.installed ## what runs where
 	@$(BIN)/slipway status
 
 test: $(VENV)/.installed ## every test that can run on this machine
-	@$(BIN)/python -m pytest --numprocesses=2 --dist=loadgroup --durations=20 $(PYTEST_ARGS)
+	@$(BIN)/python -m pytest --numprocesses=2 --dist=loadscope --durations=20 $(PYTEST_ARGS)
 
 unit: $(VENV)/.installed ## the tests that need no cluster
 	@$(BIN)/python -m pytest --numprocesses=2 --dist=loadfile tests/unit services $(PYTEST_ARGS)
 
 integration: $(VENV)/.installed ## the tests against parts that really run, and those of the alert rules
-	@$(BIN)/python -m pytest --numprocesses=2 --dist=loadgroup tests/integration tests/rules $(PYTEST_ARGS)
+	@$(BIN)/python -m pytest --numprocesses=2 --dist=loadscope tests/integration tests/rules $(PYTEST_ARGS)
 
 e2e: $(VENV)/.installed ## the tests of a whole platform
 	@$(BIN)/python -m pytest tests/e2e $(PYTEST_ARGS)

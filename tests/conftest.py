@@ -16,6 +16,8 @@ import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import pytest
+from xdist.remote import Producer
+from xdist.scheduler import LoadScopeScheduling
 
 from adapters.errors import SlipwayError
 from adapters.kubernetes import Kubernetes
@@ -36,18 +38,21 @@ _BUILDS: Mapping[str, Sequence[Callable[[], object]]] = {
 """What has to be built for the tests that use a fixture."""
 
 
-@pytest.hookimpl(tryfirst=True)  # before the plugin that reads the groups
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Say which tests stay in one process: all end-to-end tests, all on the cluster, those of a file."""
-    for item in items if getattr(config.option, "loadgroup", False) else ():
-        item.add_marker(pytest.mark.xdist_group(_group(item)))
+_TOGETHER = ("tests/e2e/", "tests/integration/")
+"""Folders whose tests share a cluster."""
 
 
-def _group(item: pytest.Item) -> str:
-    file = item.nodeid.partition("::")[0]
-    if file.startswith("tests/e2e/"):
-        return "e2e"
-    return "cluster" if "cluster" in getattr(item, "fixturenames", ()) else file
+class _Scheduling(LoadScopeScheduling):
+    """Gives a process all tests of such a folder, or of a file elsewhere."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        return next((folder for folder in _TOGETHER if nodeid.startswith(folder)), nodeid.partition("::")[0])
+
+
+@pytest.hookimpl(optionalhook=True)  # pytest-xdist may be switched off
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> _Scheduling | None:
+    """By what is shared, where `--dist=loadscope` is given."""
+    return _Scheduling(config, log) if config.getvalue("dist") == "loadscope" else None
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:
