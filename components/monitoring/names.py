@@ -20,3 +20,9 @@ COMPONENT = "monitoring"
 
 RULES_LABEL = "slipway.dev/rules"
 """On ConfigMaps of an environment whose files are rules of Prometheus, with the value `true`."""
+
+NOT_USERS = 'route!~"/healthz|/readyz|/metrics"'
+"""The matcher of requests that people, or programs for them, made: probes and scrapes count nowhere."""
+
+DASHBOARDS_LABEL = "slipway.dev/dashboards"
+"""On ConfigMaps whose files are dashboards of Grafana, with the value `true`."""

@@ -207,6 +207,11 @@ def unwatched(present: Iterable[Source] = BASIC, *, directory: Path = DIRECTORY)
     }
 
 
+def recorded(present: Iterable[Source] = BASIC, *, directory: Path = DIRECTORY) -> frozenset[str]:
+    """The names of the series that the rules record where these sources are."""
+    return frozenset(name for file in _deployed(read(directory), frozenset(present)).values() for name in file.recorded)
+
+
 def read(directory: Path = DIRECTORY) -> Mapping[str, RuleFile]:
     """Every file of rules by name, checked, whether it is deployed or not."""
     if not (paths := sorted(directory.glob("*.yaml"))):

@@ -19,13 +19,16 @@ from typing import Any
 import yaml
 
 from components.model import RUNBOOKS, Objectives
+from components.monitoring.names import NOT_USERS
 from components.monitoring.rules import RuleFile
+
+BUDGET_LEFT = "objective:budget_left:ratio"
+"""What is left of an error budget, by environment, service and objective: 1 at first, below 0 once it is overdrawn."""
 
 _LEAST_BAD = 10
 _ALWAYS_AN_OUTAGE = 0.9  # of the requests; the threshold is never above it
 _INTERVAL, _PERIOD_INTERVAL = "30s", "5m"
 _HOURS = {"5m": 1 / 12, "30m": 0.5, "1h": 1, "2h": 2, "6h": 6, "1d": 24, "3d": 72}
-_NOT_USERS = 'route!~"/healthz|/readyz|/metrics"'
 
 
 @dataclass(frozen=True)
@@ -83,7 +86,7 @@ def rules_of(environment: str, service: str, objectives: Objectives, runbooks: s
 
 
 def _objectives(environment: str, service: str, objectives: Objectives) -> Iterator[_Objective]:
-    where = f'job="services", environment="{environment}", service="{service}", {_NOT_USERS}'
+    where = f'job="services", environment="{environment}", service="{service}", {NOT_USERS}'
     if objectives.availability is not None:
         total = f"sum(increase(http_requests_total{{{where}}}[{{window}}]))"
         yield _Objective(
@@ -119,7 +122,7 @@ def _counts(objective: _Objective, window: str, identity: dict[str, str]) -> Ite
 def _budget(objective: _Objective, period: str, identity: dict[str, str]) -> dict[str, Any]:
     used = f"{objective.bad} / {objective.all}".replace("{window}", period)
     return {
-        "record": "objective:budget_left:ratio",
+        "record": BUDGET_LEFT,
         "expr": f"1 - {used} / {round(1 - objective.ratio, 6):g}",
         "labels": identity | {"objective": objective.name},
     }

@@ -50,6 +50,7 @@ _PREFIXES = {
     "kube_": Source.KUBE_STATE_METRICS,
     "probe_": Source.CERTIFICATES,
     "slipway_": Source.SLIPWAY,
+    "scrape_": Source.PROMETHEUS,
 }
 # Jobs that are one source together.
 _JOBS = {"cadvisor": Source.KUBELET, "probes": Source.KUBELET, "workloads": Source.COLLECTOR}
