@@ -13,14 +13,17 @@ from components.monitoring.access import MonitoringAccess
 from components.monitoring.alertmanager import Alertmanager, AlertmanagerArgs
 from components.monitoring.certificates import CertificateProber, CertificateProberArgs
 from components.monitoring.collector import Collector, CollectorArgs, Workloads, WorkloadsArgs
+from components.monitoring.dashboards import platform
+from components.monitoring.grafana import Grafana, GrafanaArgs
 from components.monitoring.log_store import LogStoreArgs
 from components.monitoring.loki import Loki
-from components.monitoring.names import AGENTS_NAMESPACE, LOKI, NAMESPACE
+from components.monitoring.names import AGENTS_NAMESPACE, GRAFANA, LOKI, NAMESPACE
 from components.monitoring.namespace import MonitoringNamespace
 from components.monitoring.node_exporter import NodeExporter
 from components.monitoring.own_rules import OwnRules, OwnRulesArgs
 from components.monitoring.prometheus import Prometheus, PrometheusArgs
 from components.monitoring.scraping import Targets
+from components.monitoring.service_dashboard import ServiceDashboard
 from components.monitoring.sources import Source
 from components.monitoring.victorialogs import VictoriaLogs
 from components.registry import NAMESPACE as REGISTRY_NAMESPACE
@@ -49,6 +52,7 @@ def environment(settings: EnvironmentSettings) -> None:
         settings.stack, EnvironmentArgs(settings.stack, settings.environment, names, access), opts=inside
     )
     MonitoringAccess("monitoring-access", settings.stack, ("pods", "configmaps"), place, opts=inside)
+    MonitoringAccess("dashboards-access", settings.stack, ("configmaps",), place, GRAFANA, opts=inside)
     images = Images(settings, access)
     running = {name: images.of(name) for name in names}
     services = {
@@ -63,6 +67,8 @@ def environment(settings: EnvironmentSettings) -> None:
         if shape.rules:
             files = own_rules.read(settings.directory, shape.rules, settings.stack, name)
             OwnRules(f"{name}-rules", OwnRulesArgs(name, files, place, settings.stack), opts=inside)
+        has_objectives = shape.objectives is not None
+        ServiceDashboard(f"{name}-dashboard", name, settings.stack, place, has_objectives=has_objectives, opts=inside)
     pulumi.export("namespace", settings.stack)
     pulumi.export("addresses", {name: service.address for name, service in services.items()})
     pulumi.export("images", {name: image.reference for name, image in running.items()})
@@ -107,6 +113,23 @@ def monitoring(settings: MonitoringSettings) -> None:
         opts=inside,
     )
     addresses = {"prometheus": prometheus.address, "alertmanager": alertmanager.address, "logs": logs.address}
+    if settings.grafana and "grafana" not in settings.leave_out:
+        grafana = Grafana(
+            "grafana",
+            GrafanaArgs(
+                shape=settings.grafana,
+                images=images,
+                environments=settings.environments,
+                dashboards=platform.load(present, settings.environments),
+                prometheus=prometheus.address,
+                scrape_seconds=settings.prometheus.scrape_seconds,
+                alertmanager=alertmanager.address,
+                loki=logs.address if settings.logs.store == LOKI else None,
+                place=place,
+            ),
+            opts=inside,
+        )
+        addresses["grafana"] = grafana.address
     pulumi.export("addresses", addresses)
 
 

@@ -49,6 +49,7 @@ from components.model import (
 from components.monitoring.model import (
     Address,
     AlertmanagerModel,
+    GrafanaModel,
     LeftOut,
     LogsModel,
     MonitoringImages,
@@ -329,8 +330,9 @@ class MonitoringSettings(ClusterSettings):
     )
     leave_out: Annotated[tuple[LeftOut, ...], Field(strict=False)] = Field(
         default=(),
-        description="What is not watched: `node` where node-exporter may not run on nodes, `registry` where it is run "
-        "elsewhere. `slipway status` names the alerts that are left out with it.",
+        description="What a place does without: `node` where node-exporter may not run on nodes, `registry` where it is "
+        "run elsewhere, `grafana` where its image cannot be pulled. `slipway status` names it, and the alerts that are "
+        "left out with it.",
     )
     runbooks: Runbooks = RUNBOOKS
     platform_images: MonitoringImages = Field(
@@ -343,13 +345,23 @@ class MonitoringSettings(ClusterSettings):
         default_factory=AlertmanagerModel, description="Who is told of alerts, and how."
     )
     logs: LogsModel = Field(default_factory=LogsModel, description="Where logs are kept, and for how long.")
+    grafana: GrafanaModel | None = Field(
+        default=None, description="How people see what was measured; needed unless `leaveOut` names it."
+    )
 
     def stands_on(self) -> tuple[str, ...]:
         """The stacks that must be up before this one."""
         return ()
 
     def require_complete(self, locate: Locator | None = None) -> None:
-        """Nothing is added later."""
+        """Raises `BadInput` if a part that is not left out lacks what it cannot run without."""
+        if self.grafana is None and "grafana" not in self.leave_out:
+            raise BadInput(
+                "Grafana has no password, and lets nobody in without",
+                where=(locate or key_name)(("grafana",)),
+                fix="Set one with `pulumi config set --secret --path 'slipway:grafana.adminPassword'`, or name grafana "
+                "in slipway:leaveOut where its image cannot be pulled",
+            )
 
 
 class GithubSettings(Settings):

@@ -1,4 +1,4 @@
-"""What a namespace lets the monitoring see: pods, to find what to scrape, and an environment's ConfigMaps, for rules.
+"""What a namespace lets the monitoring see: pods, to find what to scrape, and ConfigMaps, for rules and dashboards.
 
 The namespace's stack says so itself. The rights exist only where something is watched, end with the namespace, and need
 no order between stacks: a binding may name an account that is not there yet.
@@ -14,12 +14,14 @@ import pulumi_kubernetes as k8s
 from components import labels
 from components.monitoring.names import NAMESPACE, PROMETHEUS
 
-_NAME = "monitoring"
 _RBAC = "rbac.authorization.k8s.io"
 
 
 class MonitoringAccess(pulumi.ComponentResource):
-    """A Role in a namespace and its binding to Prometheus; `resources` are what it reads there, `place` makes it."""
+    """A Role in a namespace and its binding to the account of a part of the monitoring, by default Prometheus.
+
+    `resources` are what it reads there; `place` makes the namespace.
+    """
 
     role: k8s.rbac.v1.Role
     binding: k8s.rbac.v1.RoleBinding
@@ -30,16 +32,17 @@ class MonitoringAccess(pulumi.ComponentResource):
         namespace: str,
         resources: Sequence[str],
         place: pulumi.Resource,
+        account: str = PROMETHEUS,
         opts: pulumi.ResourceOptions | None = None,
     ) -> None:
         super().__init__("slipway:index:MonitoringAccess", name, None, opts)
         metadata = k8s.meta.v1.ObjectMetaArgs(
-            name=_NAME,
+            name=account,
             namespace=namespace,
             labels=labels.standard(namespace, "monitoring-access"),
         )
         self.role = k8s.rbac.v1.Role(
-            _NAME,
+            account,
             metadata=metadata,
             # Watching goes by labels, which rights cannot be bound to. Secrets are not among it.
             rules=[
@@ -48,10 +51,10 @@ class MonitoringAccess(pulumi.ComponentResource):
             opts=pulumi.ResourceOptions(parent=self, depends_on=[place]),
         )
         self.binding = k8s.rbac.v1.RoleBinding(
-            _NAME,
+            account,
             metadata=metadata,
-            role_ref=k8s.rbac.v1.RoleRefArgs(api_group=_RBAC, kind="Role", name=_NAME),
-            subjects=[k8s.rbac.v1.SubjectArgs(kind="ServiceAccount", name=PROMETHEUS, namespace=NAMESPACE)],
+            role_ref=k8s.rbac.v1.RoleRefArgs(api_group=_RBAC, kind="Role", name=account),
+            subjects=[k8s.rbac.v1.SubjectArgs(kind="ServiceAccount", name=account, namespace=NAMESPACE)],
             opts=pulumi.ResourceOptions(parent=self, depends_on=[place, self.role]),
         )
         self.register_outputs({})

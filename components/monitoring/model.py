@@ -14,8 +14,8 @@ _BYTES = {"": 1, "K": 10**3, "KI": 2**10, "M": 10**6, "MI": 2**20, "G": 10**9, "
 Address = Annotated[str, Field(pattern=r"^[^\s:/]+:[0-9]+$")]
 """`host:port`."""
 
-LeftOut = Literal["node", "registry"]
-"""What a monitoring stack need not bring, by the name of its source of metrics."""
+LeftOut = Literal["node", "registry", "grafana"]
+"""What a monitoring stack need not bring: sources of metrics by their names, and Grafana."""
 
 Replicas = Annotated[int, Field(ge=1, le=5)]
 
@@ -38,8 +38,9 @@ class MonitoringImages(Model):
     )
     loader: str = Field(
         default="quay.io/kiwigrid/k8s-sidecar:1.30.3",
-        description="Copies labelled ConfigMaps of the environments into a folder of Prometheus.",
+        description="Copies labelled ConfigMaps of the environments into a folder of Prometheus or Grafana.",
     )
+    grafana: str = Field(default="docker.io/grafana/grafana:12.4.10", description="Grafana, version 12.")
 
 
 class PrometheusModel(Model):
@@ -256,6 +257,29 @@ class LogsModel(Model):
         if self.s3 and self.store != "loki":
             raise ValueError("s3 is for the store loki alone: VictoriaLogs keeps logs on its volume")
         return self
+
+
+class GrafanaModel(Model):
+    """How people see what was measured. There is one instance: several would need a database of their own."""
+
+    admin_password: Secret = Field(
+        description="The password of the user `admin`; encrypted. It counts at the first start: later it is changed in "
+        "Grafana.",
+    )
+    root_url: Annotated[str, Field(pattern=r"^https?://")] | None = Field(
+        default=None, description="Where browsers reach it, for links and for redirects. Default: where they ask."
+    )
+    storage: Quantity = Field(default="1Gi", description="Size of its volume: users, annotations, playlists.")
+    storage_class: str | None = Field(default=None, description="StorageClass of that volume. Default: the cluster's.")
+    resources: Resources = Field(
+        default_factory=lambda: Resources.model_validate({"cpu": "50m", "memory": "128Mi", "memoryLimit": "512Mi"}),
+        description="What its container asks for.",
+    )
+
+    @property
+    def replicas(self) -> int:
+        """One, always."""
+        return 1
 
 
 def _bytes(text: str) -> float:

@@ -14,6 +14,8 @@ LOKI, VICTORIALOGS = "loki", "victorialogs"
 COLLECTOR = "collector"
 WORKLOADS = "workloads"
 """The collector that reads states of workloads from the API server, rather than logs from a node."""
+GRAFANA = "grafana"
+"""Its Service, and its service account, which environments let see their dashboards."""
 
 COMPONENT = "monitoring"
 """The `app.kubernetes.io/component` of what people reach: the local platform prints a link for each."""

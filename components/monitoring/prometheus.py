@@ -16,6 +16,7 @@ import pulumi_kubernetes as k8s
 import yaml
 
 from components import labels, pods
+from components.monitoring.loader import loader
 from components.monitoring.model import MonitoringImages, PrometheusModel
 from components.monitoring.names import PROMETHEUS, RULES_LABEL
 from components.monitoring.namespace import MonitoringNamespace
@@ -77,8 +78,16 @@ class Prometheus(Stateful):
 
     def _pod(self) -> k8s.core.v1.PodTemplateSpecArgs:
         empty = k8s.core.v1.EmptyDirVolumeSourceArgs(size_limit="16Mi")
+        rules = loader(
+            "rules",
+            self._args.images.loader,
+            label=RULES_LABEL,
+            environments=self._args.targets.environments,
+            volume="environments",
+            path=_ENVIRONMENTS_PATH,
+        )
         return self._template(
-            [self._container(), self._loader()],
+            [self._container(), rules],
             [
                 pods.volume("config", config_map="prometheus-config"),
                 pods.volume("rules", config_map="prometheus-rules"),
@@ -119,25 +128,6 @@ class Prometheus(Stateful):
                 pods.volume_mount("rules", _RULES_PATH),
                 pods.volume_mount("environments", _ENVIRONMENTS_PATH),
             ],
-        )
-
-    def _loader(self) -> k8s.core.v1.ContainerArgs:
-        variables = {
-            "LABEL": RULES_LABEL,
-            "LABEL_VALUE": "true",
-            "NAMESPACE": ",".join(self._args.targets.environments),
-            "RESOURCE": "configmap",
-            "FOLDER": _ENVIRONMENTS_PATH,
-            "UNIQUE_FILENAMES": "true",
-        }
-        return k8s.core.v1.ContainerArgs(
-            name="rules",
-            image=self._args.images.loader,
-            image_pull_policy="IfNotPresent",
-            env=[k8s.core.v1.EnvVarArgs(name=name, value=value) for name, value in variables.items()],
-            resources=pods.resources(cpu="5m", memory="16Mi", memory_limit="128Mi"),
-            security_context=pods.container_security(),
-            volume_mounts=[pods.volume_mount("environments", _ENVIRONMENTS_PATH, read_only=False)],
         )
 
     def _configuration(self) -> str:

@@ -26,7 +26,7 @@ _HELP = f"""Show every stack with its last update and the images its file names,
 A cluster that does not answer is said of its stack; the command ends with 0. Alerts that are left out, since nothing
 here gives the metrics they read, are named. With --json: config_dir, engine, cluster, links (name, url), receiver
 (state, log; only beside the local platform), stacks (name, kind, engine, cluster, last_update, result, images, freeze,
-holds, baking, unreconciled, problem), unwatched (what is missing: alerts; only with a stack that watches).
+holds, baking, left_out, unreconciled, problem), unwatched (what is missing: alerts; only with a stack that watches).
 
 \b
 Examples:
@@ -81,12 +81,14 @@ def _stack(workspace: Workspace, stack: DeclaredStack) -> dict[str, Any]:
         "freeze": None,
         "holds": [],
         "baking": None,
+        "left_out": [],
         "unreconciled": [],
         "problem": None,
         "unwatched": {},
     }
     try:
         facts["images"] = _images(stack)
+        facts["left_out"] = list(stack.file.get(["leaveOut"]) or [])
         facts["interrupted"] = interrupted(workspace.config_dir, stack.name)
         facts["unreconciled"] = unreconciled(workspace.config_dir, workspace.path(stack.name))
         facts |= _words(workspace, stack)
@@ -156,6 +158,8 @@ def _word_lines(stack: dict[str, Any]) -> Iterable[str]:
     if baking := stack["baking"]:
         beside = ", ".join(baking.get("controls", {}).values())
         yield f"{stack['name']} bakes until {baking['until']}{f', beside {beside}' if beside else ''}"
+    if stack["left_out"]:
+        yield f"{stack['name']} does without {', '.join(stack['left_out'])}, as its file says (slipway:leaveOut)"
     for hold in stack["holds"]:
         yield f"{stack['name']} must not run {hold['digest'][:19]}: {hold['reason']} ({hold['author']})"
 

@@ -210,6 +210,12 @@ def shared() -> dict[str, Any]:
     return config
 
 
+def monitoring(**values: Any) -> dict[str, Any]:
+    """The committed configuration of the monitoring, with every part that a place may have to leave out."""
+    password = {"grafana": {"adminPassword": Plain("what-only-admin-knows")}}
+    return {key: value for key, value in committed("monitoring").items() if key != "leaveOut"} | password | values
+
+
 def secrets_of(config: Any) -> set[str]:
     """Every secret text of a configuration."""
     if isinstance(config, Mapping):

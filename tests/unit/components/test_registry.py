@@ -156,7 +156,7 @@ def test_the_port_of_its_metrics_is_for_the_monitoring_alone_and_the_other_for_e
 
 
 def test_prometheus_sees_pods_of_the_registry_and_nothing_else_there(declare_once: Declare) -> None:
-    (rule,) = declare_once(shared(), stack="shared").one("Role", "monitoring").manifest["rules"]
+    (rule,) = declare_once(shared(), stack="shared").one("Role", "prometheus").manifest["rules"]
     assert (rule["resources"], rule["verbs"]) == (["pods"], ["get", "list", "watch"])
 
 

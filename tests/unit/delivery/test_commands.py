@@ -212,6 +212,7 @@ class TestStatus:
             "freeze": None,
             "holds": [],
             "baking": None,
+            "left_out": [],
             "interrupted": None,
             "unreconciled": [],
             "problem": None,
@@ -227,6 +228,12 @@ class TestStatus:
         assert "NodeDiskFull" in lacking["node"]
         (line,) = [line for line in world.run("status").out.splitlines() if line.startswith("node ")]
         assert "NodeDiskFull" in line
+
+    def test_parts_that_a_stack_does_without_are_named(self, world: World) -> None:
+        world.edit("test", leaveOut=["grafana"])
+        (test,) = [stack for stack in world.run("status", "--json").json["stacks"] if stack["name"] == "test"]
+        assert test["left_out"] == ["grafana"]
+        assert "test does without grafana, as its file says (slipway:leaveOut)" in world.run("status").out
 
     def test_a_cluster_that_does_not_answer_is_said_of_its_stack_only(self, world: World) -> None:
         world.engine.failures["stack history", "prod"] = (5, "the cluster does not answer.")

@@ -116,7 +116,7 @@ def test_pages_of_alerts_are_where_the_settings_say(declare: Declare) -> None:
 
 
 def test_what_is_left_out_is_neither_scraped_nor_watched_and_is_named(declare: Declare) -> None:
-    config = committed("monitoring") | {"leaveOut": ["node", "registry"], "certificates": []}
+    config = committed("monitoring") | {"leaveOut": ["node", "registry", "grafana"], "certificates": []}
     recorded = declare(config, stack="monitoring")
     jobs = {job["job_name"] for job in yaml.safe_load(config_of(recorded))["scrape_configs"]}
     assert not jobs & {"node", "registry", "certificates"}
@@ -158,9 +158,9 @@ def test_agents_alone_see_nodes_and_change_nothing_there(declare: Declare) -> No
 def test_an_environment_lets_it_see_pods_and_config_maps_but_no_secrets(declare: Declare) -> None:
     account = monitoring(declare).one("ServiceAccount", "prometheus").manifest["metadata"]
     recorded = declare(environment("stage"), stack="stage")
-    (rule,) = recorded.one("Role").manifest["rules"]
+    (rule,) = recorded.one("Role", "prometheus").manifest["rules"]
     assert (rule["resources"], rule["verbs"]) == (["pods", "configmaps"], ["get", "list", "watch"])
-    binding = recorded.one("RoleBinding").manifest
+    binding = recorded.one("RoleBinding", "prometheus").manifest
     assert binding["metadata"]["namespace"] == "stage"
     assert binding["subjects"] == [
         {"kind": "ServiceAccount", "name": account["name"], "namespace": account["namespace"]}
