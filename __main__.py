@@ -52,7 +52,7 @@ def environment(settings: EnvironmentSettings) -> None:
         settings.stack, EnvironmentArgs(settings.stack, settings.environment, names, access), opts=inside
     )
     MonitoringAccess("monitoring-access", settings.stack, ("pods", "configmaps"), place, opts=inside)
-    MonitoringAccess("dashboards-access", settings.stack, ("configmaps",), place, GRAFANA, opts=inside)
+    MonitoringAccess("dashboards-access", settings.stack, ("configmaps",), place, account=GRAFANA, opts=inside)
     images = Images(settings, access)
     running = {name: images.of(name) for name in names}
     services = {

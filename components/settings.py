@@ -330,9 +330,9 @@ class MonitoringSettings(ClusterSettings):
     )
     leave_out: Annotated[tuple[LeftOut, ...], Field(strict=False)] = Field(
         default=(),
-        description="What a place does without: `node` where node-exporter may not run on nodes, `registry` where it is "
-        "run elsewhere, `grafana` where its image cannot be pulled. `slipway status` names it, and the alerts that are "
-        "left out with it.",
+        description="What a place does without: `node` where node-exporter may not run on nodes, `registry` where it "
+        "is run elsewhere, `grafana` where its image cannot be pulled. `slipway status` names it, and the alerts that "
+        "are left out with it.",
     )
     runbooks: Runbooks = RUNBOOKS
     platform_images: MonitoringImages = Field(

@@ -32,6 +32,7 @@ class MonitoringAccess(pulumi.ComponentResource):
         namespace: str,
         resources: Sequence[str],
         place: pulumi.Resource,
+        *,
         account: str = PROMETHEUS,
         opts: pulumi.ResourceOptions | None = None,
     ) -> None:
