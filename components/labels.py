@@ -18,6 +18,7 @@ API_TOKEN = "slipway.dev/needs-api-token"  # noqa: S105 - the name of an annotat
 HOST_NETWORK = "slipway.dev/needs-host-network"
 ROOT = "slipway.dev/needs-root"
 SKIP_AWAIT = "pulumi.com/skipAwait"
+DELETION = "pulumi.com/deletionPropagationPolicy"
 
 
 def standard(name: str, component: str) -> dict[str, str]:

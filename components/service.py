@@ -96,8 +96,10 @@ class Service(pulumi.ComponentResource):
     def _create_control(self) -> k8s.apps.v1.Deployment | None:
         if (image := self._args.control) is None:
             return None
-        # Not waited for: where the release before cannot even start, the one that mends it must still come in.
-        return self._create_pods("control", labels.TRACK_CONTROL, image, 1, annotations={labels.SKIP_AWAIT: "true"})
+        # Not waited for: where the release before cannot even start, the one that mends it must still come in, and
+        # where prod goes back, its last pod drains while the rest goes on.
+        annotations = {labels.SKIP_AWAIT: "true", labels.DELETION: "background"}
+        return self._create_pods("control", labels.TRACK_CONTROL, image, 1, annotations=annotations)
 
     def _create_pods(
         self,

@@ -11,7 +11,7 @@ from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from graphlib import TopologicalSorter
 
 from adapters.errors import BadInput
-from adapters.kubernetes import Kubernetes, KubernetesError
+from adapters.kubernetes import JsonObject, Kubernetes, KubernetesError, Propagation
 from local.engine.failures import Failure
 from local.engine.journal import Journal
 from local.engine.manifest import is_ours
@@ -23,6 +23,12 @@ from local.engine.report import Report
 from local.engine.types import WORKLOADS
 
 _AT_ONCE = 32
+_PROPAGATION = "pulumi.com/deletionPropagationPolicy"
+_PROPAGATIONS: Mapping[str, Propagation] = {
+    "background": "Background",
+    "foreground": "Foreground",
+    "orphan": "Orphan",
+}
 
 
 class Remover:
@@ -87,15 +93,21 @@ def delete_object(kube: Kubernetes, resource: Resource) -> bool:
     # Without a UID the object was only intended: then it is ours if we got as far as applying it.
     if uid != resource.uid if resource.uid else not is_ours(live):
         return False
-    workload = (resource.kind.group, resource.kind.kind) in WORKLOADS
     try:
-        kube.delete(*place, uid=uid, propagation="Foreground" if workload else "Background")
+        kube.delete(*place, uid=uid, propagation=_propagation(live, resource))
     except KubernetesError as error:
         if error.reason != "Conflict":
             raise
         return False
     wait_deleted(kube, live, resource.delete_timeout_s)
     return True
+
+
+def _propagation(live: JsonObject, resource: Resource) -> Propagation:
+    """As the object says, like Pulumi's provider takes it; else a workload is gone only once its pods are."""
+    said = (live["metadata"].get("annotations") or {}).get(_PROPAGATION, "")
+    default = "foreground" if (resource.kind.group, resource.kind.kind) in WORKLOADS else "background"
+    return _PROPAGATIONS.get(said.lower(), _PROPAGATIONS[default])
 
 
 def deletion_order(leaving: Iterable[Resource], known: Iterable[Resource]) -> dict[Identity, set[Identity]]:

@@ -11,10 +11,12 @@ from adapters.kubernetes import Kubernetes
 from local.cluster import Cluster
 from tests.e2e.platform import Platform, slipway
 
+_LAST = ["test_automatic_rollback.py", "test_failures.py"]
+
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """What breaks the platform on purpose comes last: for minutes alerts tell of it, which others look at."""
-    items.sort(key=lambda item: item.path.name == "test_failures.py")
+    items.sort(key=lambda item: _LAST.index(item.path.name) if item.path.name in _LAST else -1)
 
 
 @pytest.fixture(scope="session")

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import math
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
@@ -18,6 +21,7 @@ from adapters.passphrase import Passphrase
 from adapters.paths import REPOSITORY
 from adapters.stackfile import StackFile
 from local.cluster import Cluster
+from local.cluster.spec import Layout
 from local.images import build_service
 from local.platform import services
 from tests.done import Done
@@ -47,6 +51,12 @@ class Platform:
     def slipway(self, *args: str, env: Mapping[str, str] | None = None) -> Done:
         """Run one command to its end."""
         return slipway(*args, env={**self.env, **(env or {})})
+
+    def succeeds(self, *args: str, env: Mapping[str, str] | None = None) -> Done:
+        """Run a command that has to end with 0."""
+        done = self.slipway(*args, env=env)
+        assert done.code == 0, done.said
+        return done
 
     def start(self, *args: str) -> subprocess.Popen[str]:
         """Start a command and do not wait for it."""
@@ -89,14 +99,25 @@ class Platform:
 
     @contextmanager
     def load(
-        self, namespace: str, service: str, *, requests: int, clients: int = 8, longest_s: int = _LONGEST_S
+        self,
+        namespace: str,
+        service: str,
+        *,
+        requests: int,
+        clients: int = 8,
+        longest_s: int = _LONGEST_S,
+        rate: float = math.inf,
+        slow_s: float = math.inf,
     ) -> Iterator[Load]:
-        """Requests from inside the cluster's network while the body runs, and until there were enough."""
+        """Requests from inside the cluster's network while the body runs, and until there were enough.
+
+        `rate` are requests a second; what takes longer than `slow_s` counts as bad.
+        """
         found = self.kube.get("v1", "Service", service, namespace)
         assert found is not None
         target = [found["spec"]["clusterIP"], str(found["spec"]["ports"][0]["port"])]
         argv = [sys.executable, str(Path(__file__).with_name("load.py")), *target]
-        argv += [str(clients), str(requests), str(longest_s)]
+        argv += [str(clients), str(requests), str(longest_s), str(rate), str(slow_s)]
         pipe = subprocess.PIPE
         with subprocess.Popen(self.cluster.inside(argv), stdin=pipe, stdout=pipe, text=True) as process:
             load = Load(process)
@@ -133,3 +154,20 @@ def changed_service(target: Path, file: str, old: str, new: str) -> Path:
     assert old in text
     source.write_text(text.replace(old, new), encoding="utf-8")
     return target
+
+
+def kill(platform: Platform, program: str, argument: str = "") -> None:
+    """End a program of this cluster's pods without a warning, as a machine does that runs out of memory.
+
+    Of several that are called alike, the one that was started with an argument that begins so.
+    """
+    cgroup = Layout(platform.cluster.name).cgroup
+    killed = []
+    for process in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            argv = (process / "cmdline").read_bytes().split(b"\0")
+            wanted = argv[0] == program.encode() and any(a.startswith(argument.encode()) for a in argv)
+            if wanted and cgroup in (process / "cgroup").read_text():
+                os.kill(int(process.name), signal.SIGKILL)
+                killed.append(process.name)
+    assert len(killed) == 1

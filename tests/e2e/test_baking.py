@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from tests.e2e.platform import Done, Platform
-from tests.e2e.test_release_journey import Source
+from tests.e2e.platform import Platform
+from tests.e2e.source import Source
 
 _STACK = "prod"
 _AGREED = ("--override", "--reason", "an end-to-end test", "--yes")
@@ -27,32 +27,32 @@ def test_rolling_out_baking_and_either_end_of_it_lose_no_request(platform: Platf
     as_it_was = digest(running(platform, "hello"))
 
     with platform.load(_STACK, "hello", requests=10_000) as load:
-        promoted = succeeds(platform, "promote", tag, _STACK, *_AGREED)
+        promoted = platform.succeeds("promote", tag, _STACK, *_AGREED)
         assert "It bakes until" in promoted.out
         assert platform.stack(_STACK).get(["baking", "controls"]) == before
         assert digest(running(platform, "hello-control")) == as_it_was
 
-        succeeds(platform, "rollback", _STACK, "--reason", "an end-to-end test", "--yes")
+        platform.succeeds("rollback", _STACK, "--reason", "an end-to-end test", "--yes")
         assert control(platform) is None
         assert platform.stack(_STACK).get(["baking"]) is None
 
-        succeeds(platform, "unhold", _STACK, tag)
-        succeeds(platform, "promote", tag, _STACK, *_AGREED)
+        platform.succeeds("unhold", _STACK, tag)
+        platform.succeeds("promote", tag, _STACK, *_AGREED)
         baking = control(platform)
         assert baking is not None
-        succeeds(platform, "up", _STACK, "--yes")
+        platform.succeeds("up", _STACK, "--yes")
         assert control(platform) == baking, "an update alone leaves it"
 
         assert platform.slipway("settle", _STACK, "--yes").code == 4, "half an hour is not over"
-        succeeds(platform, "settle", _STACK, "--now", "--yes")
+        platform.succeeds("settle", _STACK, "--now", "--yes")
         assert control(platform) is None
 
     assert load.counts["failures"] == 0, load.counts
     assert len(load.counts["releases"]) == 2, "both releases answered meanwhile"
-    succeeds(platform, "drift", _STACK)
+    platform.succeeds("drift", _STACK)
 
-    succeeds(platform, "rollback", _STACK, "--reason", "the end of the test", "--yes")
-    succeeds(platform, "unhold", _STACK, tag)
+    platform.succeeds("rollback", _STACK, "--reason", "the end of the test", "--yes")
+    platform.succeeds("unhold", _STACK, tag)
     assert platform.stack(_STACK).get(["images"]) == before
 
 
@@ -74,10 +74,3 @@ def control(platform: Platform) -> str | None:
     """Which Deployment serves beside the release, None if none does."""
     found = platform.kube.get("apps/v1", "Deployment", "hello-control", _STACK)
     return str(found["metadata"]["uid"]) if found else None
-
-
-def succeeds(platform: Platform, *args: str) -> Done:
-    """A command that has to end with 0."""
-    done = platform.slipway(*args)
-    assert done.code == 0, done.said
-    return done

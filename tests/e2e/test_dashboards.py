@@ -12,7 +12,8 @@ from components.monitoring.dashboards import platform as boards
 from components.monitoring.dashboards.board import filled
 from components.settings import MonitoringSettings, Settings
 from tests.e2e.platform import Platform
-from tests.e2e.test_monitoring import ENVIRONMENTS, Prometheus, until
+from tests.e2e.prometheus import Prometheus, until
+from tests.e2e.test_monitoring import ENVIRONMENTS
 
 MAY_BE_EMPTY = {
     "Change failure rate": "until a release went in within the time shown",

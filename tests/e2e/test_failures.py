@@ -28,7 +28,7 @@ from local.cluster.spec import Layout
 from tests.e2e import broken
 from tests.e2e.compressed import compressed
 from tests.e2e.platform import Platform
-from tests.e2e.test_monitoring import Prometheus
+from tests.e2e.prometheus import Prometheus
 
 EXPECTED = {
     "error ratio above the objective": (

@@ -12,8 +12,8 @@ from typing import Any
 
 import httpx2
 
-from tests.e2e.platform import Platform
-from tests.e2e.test_monitoring import Prometheus, kill, links, until
+from tests.e2e.platform import Platform, kill
+from tests.e2e.prometheus import Prometheus, links, until
 
 AGENTS = "monitoring-agents"
 INTERRUPTED = 130

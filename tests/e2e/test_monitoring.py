@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
-import os
 import queue
 import re
-import signal
 import subprocess
 import sys
 import threading
@@ -15,61 +12,19 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, Any, TypeVar
+from typing import IO, Any
 
 import httpx2
 import pytest
 import yaml
 
-from local.cluster.spec import Layout
-from tests.e2e.platform import Platform
+from tests.e2e.platform import Platform, kill
+from tests.e2e.prometheus import LONGEST_S, Prometheus, Series, links, until
 
 ENVIRONMENTS = ("test", "stage", "prod")
-LONGEST_S = 180.0
 RELEASE = re.compile(r"[0-9a-f]{12}")
 
-Series = dict[str, Any]
 Alert = dict[str, Any]
-T = TypeVar("T")
-
-
-def links(platform: Platform) -> dict[str, str]:
-    """Where things are reached, by name."""
-    return {link["name"]: link["url"] for link in json.loads(platform.slipway("status", "--json").out)["links"]}
-
-
-class Prometheus:
-    """Prometheus by its link."""
-
-    def __init__(self, platform: Platform) -> None:
-        self._address = links(platform)["monitoring/prometheus"]
-
-    def get(self, path: str, **params: str) -> Any:
-        """The `data` of an answer of its API; None while it does not answer."""
-        try:
-            answer = httpx2.get(f"{self._address}{path}", params=params, trust_env=False)
-        except httpx2.TransportError:
-            return None
-        return answer.json()["data"] if answer.status_code == httpx2.codes.OK else None
-
-    def query(self, promql: str, *, at: float | None = None) -> list[Series]:
-        """An instant query's series, each its labels and its `value`."""
-        found = self.get("/api/v1/query", query=promql, **({"time": str(at)} if at else {}))
-        return [r["metric"] | {"value": float(r["value"][1])} for r in found["result"]] if found else []
-
-    def eventually(self, promql: str, enough: Callable[[list[Series]], bool]) -> list[Series]:
-        """The series of a query, once they are `enough`: what is scraped comes when the next scrape does."""
-        found = until(lambda: self.query(promql), enough)
-        assert enough(found), f"{promql} gives {found}"
-        return found
-
-
-def until(look: Callable[[], T], enough: Callable[[T], bool]) -> T:
-    """What `look` gives once it is `enough`, or at last."""
-    deadline = time.monotonic() + LONGEST_S
-    while not enough(found := look()) and time.monotonic() < deadline:
-        time.sleep(0.5)  # Prometheus has no way to be told of a scrape
-    return found
 
 
 @pytest.fixture(scope="module")
@@ -79,7 +34,7 @@ def prometheus(platform: Platform) -> Prometheus:
 
 def test_every_target_of_the_platform_is_scraped(prometheus: Prometheus) -> None:
     jobs = {"services", "apiserver", "kubelet", "cadvisor", "probes", "coredns", "prometheus", "alertmanager"}
-    jobs |= {"node", "registry", "certificates", "collector", "workloads", "victorialogs"}
+    jobs |= {"node", "registry", "certificates", "collector", "workloads", "victorialogs", "slipway"}
 
     def all_up(series: list[Series]) -> bool:
         """A pod that has just gone is no target any more once Prometheus has heard of that."""
@@ -272,20 +227,3 @@ def test_an_alert_is_pending_fires_is_told_and_is_resolved_when_its_cause_is_gon
     peers = httpx2.get(f"{links(platform)['monitoring/alertmanager']}/api/v2/status", trust_env=False).json()
     assert len(peers["cluster"]["peers"]) == 2
     assert platform.slipway("up", "test").code == 0
-
-
-def kill(platform: Platform, program: str, argument: str = "") -> None:
-    """End a program of this cluster's pods without a warning, as a machine does that runs out of memory.
-
-    Of several that are called alike, the one that was started with an argument that begins so.
-    """
-    cgroup = Layout(platform.cluster.name).cgroup
-    killed = []
-    for process in Path("/proc").glob("[0-9]*"):
-        with contextlib.suppress(OSError):
-            argv = (process / "cmdline").read_bytes().split(b"\0")
-            wanted = argv[0] == program.encode() and any(a.startswith(argument.encode()) for a in argv)
-            if wanted and cgroup in (process / "cgroup").read_text():
-                os.kill(int(process.name), signal.SIGKILL)
-                killed.append(process.name)
-    assert len(killed) == 1

@@ -15,7 +15,8 @@ import pytest
 
 from local import scan
 from tests.done import Done
-from tests.e2e.platform import Platform, changed_service
+from tests.e2e.platform import Platform
+from tests.e2e.source import Source
 from tests.integration.releases.vulnerabilities import Vulnerability, environment, make_database, osv_service
 
 _SOAK = {"soaked": {"stack": "stage", "minutes": 1, "requests": 1000}}
@@ -30,33 +31,6 @@ def scanning(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mapping[str, 
     cache = make_database(tmp_path_factory.mktemp("vulnerabilities") / "grype", scan.grype(), [_HARMLESS])
     with osv_service({}) as asked:
         yield {**environment(cache), **asked}
-
-
-class Source:
-    """A team's repository with the service hello; every change of it is a commit."""
-
-    def __init__(self, directory: Path) -> None:
-        self.directory = directory
-        changed_service(
-            directory / "services" / "hello", "app.py", _GREETING, _GREETING.replace("Hello", "Hello again")
-        )
-        self._git("init", "--quiet", "--initial-branch=main")
-        self._commit("hello")
-
-    def change(self, old: str, new: str) -> None:
-        """Replace something in the application, and commit that."""
-        path = self.directory / "services" / "hello" / "hello" / "app.py"
-        text = path.read_text(encoding="utf-8")
-        assert old in text
-        path.write_text(text.replace(old, new), encoding="utf-8")
-        self._commit(new)
-
-    def _commit(self, message: str) -> None:
-        self._git("add", "--all")
-        self._git("-c", "user.name=dev", "-c", "user.email=dev@example.com", "commit", "--quiet", "-m", message)
-
-    def _git(self, *args: str) -> None:
-        subprocess.run(["git", "-C", str(self.directory), *args], check=True)
 
 
 @pytest.mark.timeout(1200)

@@ -15,9 +15,8 @@ from typing import Any
 import pytest
 
 from local import cluster as clusters
-from tests.done import Done
 from tests.e2e.platform import Platform
-from tests.e2e.test_release_journey import Source
+from tests.e2e.source import Source
 
 _STACK = "stage"
 _AWAY_S = 30
@@ -37,22 +36,22 @@ def tag(platform: Platform, tmp_path_factory: pytest.TempPathFactory) -> str:
 @pytest.mark.timeout(900)
 def test_a_rollback_and_a_revert_lead_to_the_same_cluster(platform: Platform, tag: str) -> None:
     before = state(platform)
-    succeeds(platform, "promote", tag, _STACK, *_AGREED)
+    platform.succeeds("promote", tag, _STACK, *_AGREED)
     promotion, promoted = head(platform), state(platform)
     assert promoted != before
 
-    succeeds(platform, "rollback", _STACK, "--reason", "an end-to-end test")
+    platform.succeeds("rollback", _STACK, "--reason", "an end-to-end test")
     assert state(platform) == before
     held = platform.slipway("promote", tag, _STACK, *_AGREED)
     assert (held.code, "on hold" in held.err) == (4, True), held.said
 
     revert(platform, head(platform))
-    succeeds(platform, "up", _STACK)
+    platform.succeeds("up", _STACK)
     assert state(platform) == promoted
     revert(platform, promotion)
-    succeeds(platform, "up", _STACK)
+    platform.succeeds("up", _STACK)
     assert state(platform) == before
-    succeeds(platform, "drift", _STACK)
+    platform.succeeds("drift", _STACK)
 
 
 @pytest.mark.timeout(900)
@@ -65,15 +64,15 @@ def test_a_promotion_that_is_killed_in_its_update_is_taken_back(platform: Platfo
                 promotion.send_signal(signal.SIGKILL)
                 break
         promotion.communicate()
-    assert "was cut short" in succeeds(platform, "status").out
+    assert "was cut short" in platform.succeeds("status").out
 
-    recovered = succeeds(platform, "rollback", _STACK, "--recover")
+    recovered = platform.succeeds("rollback", _STACK, "--recover")
 
     assert "is back on" in recovered.said
     assert state(platform) == before
-    succeeds(platform, "drift", _STACK)
-    assert "was cut short" not in succeeds(platform, "status").out
-    latest = json.loads(succeeds(platform, "history", _STACK, "--json").out)["releases"][0]
+    platform.succeeds("drift", _STACK)
+    assert "was cut short" not in platform.succeeds("status").out
+    latest = json.loads(platform.succeeds("history", _STACK, "--json").out)["releases"][0]
     assert (latest["name"], latest["result"]) == (tag, "restored")
 
 
@@ -91,15 +90,15 @@ def test_an_api_server_that_is_away_for_half_a_minute_in_mid_promotion_parts_not
             time.sleep(_AWAY_S)  # how long it is away is what this is about
         out, err = promotion.communicate()
 
-    latest = json.loads(succeeds(platform, "history", _STACK, "--json").out)["releases"][0]
+    latest = json.loads(platform.succeeds("history", _STACK, "--json").out)["releases"][0]
     told = (promotion.returncode, latest["name"], latest["result"])
     assert told in ((0, tag, "succeeded"), (1, tag, "restored")), (told, out + err)
     assert (state(platform) == before) == (latest["result"] == "restored")
-    succeeds(platform, "drift", _STACK)
-    assert "was cut short" not in succeeds(platform, "status").out
+    platform.succeeds("drift", _STACK)
+    assert "was cut short" not in platform.succeeds("status").out
     if latest["result"] == "succeeded":
         revert(platform, head(platform))
-        succeeds(platform, "up", _STACK)
+        platform.succeeds("up", _STACK)
     assert state(platform) == before
 
 
@@ -138,13 +137,6 @@ def state(platform: Platform) -> dict[str, Any]:
     assert version is not None
     images = platform.stack(_STACK).get(["images"])
     return {"images": images, "deployment": deployment["spec"], "version": version["data"]}
-
-
-def succeeds(platform: Platform, *args: str) -> Done:
-    """A command that has to end with 0."""
-    done = platform.slipway(*args)
-    assert done.code == 0, done.said
-    return done
 
 
 def head(platform: Platform) -> str:

@@ -14,7 +14,7 @@ import pytest
 
 from adapters.kubernetes import JsonObject
 from tests.e2e.platform import Platform
-from tests.e2e.test_monitoring import Prometheus
+from tests.e2e.prometheus import Prometheus
 
 _DEPLOYMENT = ("apps/v1", "Deployment", "hello")
 _PODS = "app.kubernetes.io/name=hello,app.kubernetes.io/component=service"

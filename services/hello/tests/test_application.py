@@ -77,6 +77,12 @@ def test_requests_are_counted_by_route_template_code_and_release(client: TestCli
     assert "/orders/1" not in metrics
 
 
+def test_failures_of_a_route_are_counted_from_0_so_that_the_first_is_a_change(client: TestClient) -> None:
+    client.get("/orders/1")
+    metrics = client.get("/metrics").text
+    assert 'http_requests_total{code="500",release="0123456789ab",route="/orders/{number}"} 0.0' in metrics
+
+
 def test_paths_without_a_route_share_one_series(client: TestClient) -> None:
     client.get("/wp-admin/1")
     client.get("/wp-admin/2")

@@ -114,9 +114,10 @@ def test_a_control_knows_its_own_version_and_is_shaped_like_the_release(declare:
     assert release == control
 
 
-def test_a_control_that_does_not_start_holds_up_no_update(declare: Declare) -> None:
+def test_neither_a_control_that_does_not_start_nor_one_that_drains_holds_up_an_update(declare: Declare) -> None:
     control = declare(baking()).one("Deployment", "hello-control").manifest
-    assert control["metadata"]["annotations"]["pulumi.com/skipAwait"] == "true"
+    annotations = {"pulumi.com/skipAwait": "true", "pulumi.com/deletionPropagationPolicy": "background"}
+    assert control["metadata"]["annotations"] == annotations
 
 
 def test_where_nothing_bakes_nothing_serves_beside_the_release(declare: Declare) -> None:

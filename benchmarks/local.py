@@ -1,0 +1,34 @@
+"""A local platform of a benchmark's own, gone at the end."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+from adapters.kubernetes import Kubernetes
+from local import cluster as clusters
+from tests.e2e.platform import Platform, slipway
+
+
+@contextlib.contextmanager
+def local_platform() -> Iterator[Platform]:
+    """As `slipway up` makes it, in a state directory that nobody else uses."""
+    name = f"bench-{os.getpid()}"
+    with tempfile.TemporaryDirectory() as state:
+        env = {"SLIPWAY_STATE_DIR": state, "SLIPWAY_CLUSTER": name}
+        os.environ |= env
+        try:
+            made = slipway("up", "--yes", env=env)
+            cluster = clusters.find(name)
+            if made.code or cluster is None:
+                sys.exit(made.said)
+            config_dir = Path(json.loads(slipway("status", "--json", env=env).out)["config_dir"])
+            with contextlib.closing(Kubernetes.connect(kubeconfig=str(cluster.kubeconfig), context=None)) as kube:
+                yield Platform(config_dir, cluster, kube, env)
+        finally:
+            slipway("down", "--delete-data", "--yes", env=env)

@@ -1,0 +1,75 @@
+"""Production goes back by itself: releases pass the smoke suite and turn bad, and nobody touches anything."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.e2e import bad_release
+from tests.e2e.bad_release import AGREED, PROD, Shop, latest, release_in, suffer, traffic
+from tests.e2e.platform import Platform
+from tests.e2e.prometheus import Prometheus
+from tests.e2e.test_baking import control, digest, running
+from tests.e2e.test_failures import without_pods
+from tests.e2e.test_release_moves import commit
+
+pytestmark = pytest.mark.timeout(900)
+
+_CHANGE = "\n        # number"
+_BAD = {
+    "fails one request of five": (bad_release.FAILS, "ReleaseErrorsAboveControl"),
+    "answers ten times slower": (bad_release.SLOW, "ReleaseLatencyAboveControl"),
+    "crashes": (bad_release.CRASHES, "ReleaseCrashing"),
+}
+
+
+@pytest.fixture(scope="module")
+def shop(platform: Platform, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
+    """With a first release of it in prod; what was there before comes back."""
+    file = platform.stack(PROD).path
+    before = file.read_bytes()
+    shop = Shop(platform, tmp_path_factory.mktemp("shop") / "source")
+    platform.succeeds("promote", shop.build(f"{_CHANGE} one"), PROD, *AGREED)
+    yield shop
+    file.write_bytes(before)
+    commit(platform)
+    platform.succeeds("up", PROD, "--yes")
+
+
+@pytest.mark.parametrize("fault", _BAD)
+def test_a_release_that_passes_its_smoke_suite_and_turns_bad_is_taken_back_with_nobody_touching_it(
+    platform: Platform, shop: Shop, fault: str
+) -> None:
+    change, alert = _BAD[fault]
+    tag = shop.build(change)
+    before = platform.stack(PROD).get(["images"])
+    moments = suffer(platform, tag)
+    print(f"a release that {fault}: {moments}")
+
+    record = moments.record
+    assert (record["result"], record["by"], record["alert"]["name"]) == ("succeeded", "slipway serve", alert)
+    assert platform.stack(PROD).get(["images"]) == before
+    assert digest(running(platform, "hello"))[7:19] == release_in(platform)
+    assert control(platform) is None
+    again = platform.slipway("promote", tag, PROD, *AGREED)
+    assert (again.code, alert in again.said) == (4, True), again.said
+    kinds = {text.partition(":")[0] for text in moments.counts["failed"]}
+    by_the_release = {bad_release.FAILS: {"500"}, bad_release.SLOW: set()}.get(change, kinds)
+    assert kinds <= by_the_release, "no request fails because of the rollback"
+
+
+def test_what_a_dependency_fails_in_both_releases_pages_and_rolls_nothing_back(platform: Platform, shop: Shop) -> None:
+    platform.succeeds("promote", shop.build(f"{_CHANGE} two"), PROD, *AGREED)
+    present, prometheus = platform.stack(PROD).get(["images"]), Prometheus(platform)
+    with traffic(platform):
+        compared = f'control:requests:increase2m{{environment="{PROD}"}} >= 50'
+        prometheus.eventually(compared, bool)
+        with without_pods(platform, "Deployment", "hello", "stage"):
+            prometheus.eventually(f'control:errors:increase2m{{environment="{PROD}"}} >= 100', bool)
+            page = f'ALERTS{{alertname="ErrorBudgetBurnsFast", environment="{PROD}", alertstate="firing"}}'
+            assert prometheus.eventually(page, bool)[0]["severity"] == "critical"
+        asked = f'ALERTS{{action="rollback", release="{release_in(platform)}", alertstate="firing"}}'
+        assert prometheus.query(f"max_over_time({asked}[5m])") == []
+    assert platform.stack(PROD).get(["images"]) == present
+    assert latest(platform)["kind"] == "deployment"
