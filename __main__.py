@@ -6,6 +6,7 @@ import pulumi
 
 from components import pods
 from components.cluster import create_provider
+from components.delivery_state import DeliveryState
 from components.environment import Environment, EnvironmentArgs
 from components.images import Images
 from components.monitoring import coverage, own_rules, rules
@@ -29,6 +30,7 @@ from components.monitoring.victorialogs import VictoriaLogs
 from components.registry import NAMESPACE as REGISTRY_NAMESPACE
 from components.registry import Registry, create_registry
 from components.registry_access import RegistryAccess
+from components.rollback import RollbackReceiver, RollbackReceiverArgs
 from components.service import Service, ServiceArgs
 from components.settings import EnvironmentSettings, GithubSettings, MonitoringSettings, Settings, SharedSettings
 
@@ -53,6 +55,8 @@ def environment(settings: EnvironmentSettings) -> None:
     )
     MonitoringAccess("monitoring-access", settings.stack, ("pods", "configmaps"), place, opts=inside)
     MonitoringAccess("dashboards-access", settings.stack, ("configmaps",), place, account=GRAFANA, opts=inside)
+    if settings.automation != "off":
+        DeliveryState("delivery", settings, place, opts=inside)
     images = Images(settings, access)
     running = {name: images.of(name) for name in names}
     services = {
@@ -93,6 +97,11 @@ def monitoring(settings: MonitoringSettings) -> None:
     Collector("collector", CollectorArgs(*collector, settings.environments, logs.intake, agents), opts=inside)
     Workloads("workloads", WorkloadsArgs(*collector, place), opts=inside)
     alertmanager = Alertmanager("alertmanager", AlertmanagerArgs(settings.alertmanager, images, place), opts=inside)
+    asked = settings.alertmanager.rollback
+    if asked and asked.dispatch and asked.token:
+        access = RegistryAccess.of(settings)
+        receiver = RollbackReceiverArgs(asked.dispatch, asked.token, settings.environments, access, place)
+        RollbackReceiver("rollback-receiver", receiver, opts=inside)
     prometheus = Prometheus(
         "prometheus",
         PrometheusArgs(

@@ -45,7 +45,8 @@ class Target:
 def open_client(kubeconfig: str | None, context: str | None) -> tuple[httpx2.Client, Target]:
     """A client for `context` (the current one if None) of `kubeconfig`.
 
-    `kubeconfig` is a path or the text of one; None means `KUBECONFIG` or `~/.kube/config`. Nothing is sent yet.
+    `kubeconfig` is a path or the text of one; None means `KUBECONFIG` or `~/.kube/config`, and in a pod without either
+    its service account. Nothing is sent yet.
     Raises `BadInput` for a file that is missing or no kubeconfig, and for an unknown context, listing the valid ones.
     """
     config = _select(_load(kubeconfig), context)
@@ -72,6 +73,8 @@ def _load(kubeconfig: str | None) -> list[KubeConfig]:
     names = kubeconfig or os.environ.get("KUBECONFIG") or "~/.kube/config"
     paths = [Path(name).expanduser() for name in names.split(os.pathsep) if name]
     found = [path for path in paths if path.is_file()]
+    if not found and not kubeconfig and (own := _service_account()):
+        return [own]
     if not found:
         raise BadInput(
             "there is no such kubeconfig",
@@ -82,6 +85,14 @@ def _load(kubeconfig: str | None) -> list[KubeConfig]:
         return [_parse(path.read_text(encoding="utf-8"), path) for path in found]
     except (OSError, UnicodeDecodeError) as error:
         raise BadInput(f"the kubeconfig cannot be read: {error}", where=names) from None
+
+
+def _service_account() -> KubeConfig | None:
+    """Who a pod is, None outside of one. Its token is replaced each hour, so that no client should live longer."""
+    try:
+        return KubeConfig.from_service_account()
+    except (ConfigError, KeyError):
+        return None
 
 
 def _parse(text: str, path: Path | None) -> KubeConfig:

@@ -7,6 +7,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, model_validator
 
 from components.model import Model, Name, Quantity, Resources
+from components.monitoring.names import NAMESPACE, RECEIVER, RECEIVER_PORT
 from components.secret import Secret
 
 _BYTES = {"": 1, "K": 10**3, "KI": 2**10, "M": 10**6, "MI": 2**20, "G": 10**9, "GI": 2**30, "T": 10**12, "TI": 2**40}
@@ -117,14 +118,67 @@ class Webhook(Model):
     )
 
 
-class RollbackWebhook(Webhook):
-    """The receiver of alerts that ask for a rollback: `slipway serve`."""
+class Dispatch(Model):
+    """A receiver beside Alertmanager that starts a rollback workflow: for a team, whose stack files are on GitHub."""
 
+    image: str = Field(
+        description="Slipway's own image, by digest or version: built of the repository's Dockerfile, by whoever runs "
+        "it, and pushed to where the cluster's nodes pull from."
+    )
+    repository: str = Field(
+        pattern=r"^[A-Za-z0-9-]+/[A-Za-z0-9._-]+$", description="Where the workflow is: `OWNER/NAME`."
+    )
+    workflow: str = Field(
+        default="rollback.yml", pattern=r"^[A-Za-z0-9._-]+\.ya?ml$", description="The workflow's file."
+    )
+    ref: str = Field(default="main", min_length=1, description="The branch that it is started on.")
+    github_token: Secret = Field(
+        description="A token of that repository with `actions: write` and nothing else; encrypted."
+    )
+    api: str = Field(
+        default="https://api.github.com",
+        pattern=r"^https?://\S+$",
+        description="GitHub's API. Default: github.com's; a server of one's own has it below `/api/v3`.",
+    )
+    storage: Quantity = Field(default="100Mi", description="Size of its volume: the alerts that it has taken.")
+    storage_class: str | None = Field(default=None, description="StorageClass of that volume. Default: the cluster's.")
+    resources: Resources = Field(
+        default_factory=lambda: Resources.model_validate({"cpu": "10m", "memory": "96Mi", "memoryLimit": "256Mi"}),
+        description="What its container asks for.",
+    )
+
+    @property
+    def replicas(self) -> int:
+        """What it has taken it answers once, so there is one of it."""
+        return 1
+
+
+class RollbackWebhook(Model):
+    """The receiver of alerts that ask for a rollback: `slipway serve`, where it runs or as it is deployed here."""
+
+    url: Secret | None = Field(
+        default=None, description="The address of one that runs elsewhere, which may hold a token; encrypted."
+    )
+    dispatch: Dispatch | None = Field(
+        default=None, description="One that is deployed beside Alertmanager, and starts the rollback workflow."
+    )
+    token: Secret | None = Field(
+        default=None,
+        description="Sent as `Authorization: Bearer …`, at least 16 characters; encrypted. Default: nothing is sent.",
+    )
     metrics: str | None = Field(
         default=None,
         pattern=r"^[^\s:/]+:[0-9]+$",
-        description="Where it gives its metrics, `host:port`. Default: they are not collected.",
+        description="Where one that runs elsewhere gives its metrics, `host:port`. Default: they are not collected.",
     )
+
+    @model_validator(mode="after")
+    def _one_of_both(self) -> Self:
+        if (self.url is None) == (self.dispatch is None):
+            raise ValueError("a receiver either runs elsewhere (url) or is deployed here (dispatch)")
+        if self.dispatch and (self.metrics or not self.token):
+            raise ValueError("with dispatch there is a token, and no metrics: they are known")
+        return self
 
 
 class Receiver(Model):
@@ -193,6 +247,8 @@ class AlertmanagerModel(Model):
     @property
     def receiver_metrics(self) -> str | None:
         """Where the receiver of rollbacks gives its metrics, `host:port`."""
+        if self.rollback and self.rollback.dispatch:
+            return f"{RECEIVER}.{NAMESPACE}.svc:{RECEIVER_PORT}"
         return self.rollback.metrics if self.rollback else None
 
     @model_validator(mode="after")

@@ -17,6 +17,10 @@ WORKLOADS = "workloads"
 GRAFANA = "grafana"
 """Its Service, and its service account, which environments let see their dashboards."""
 
+RECEIVER = "rollback-receiver"
+"""Answers alerts that ask for a rollback; also its service account, which environments let read how they deliver."""
+RECEIVER_PORT = 9095
+
 COMPONENT = "monitoring"
 """The `app.kubernetes.io/component` of what people reach: the local platform prints a link for each."""
 

@@ -9,12 +9,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from components.monitoring.model import AlertmanagerModel, Receiver, Route, Webhook
+from components.monitoring.model import AlertmanagerModel, Receiver, RollbackWebhook, Route, Webhook
+from components.monitoring.names import NAMESPACE, RECEIVER, RECEIVER_PORT
 from components.secret import Secret
 
 NOBODY = "nobody"
 ROLLBACK, WATCHDOG = "slipway-rollback", "slipway-watchdog"
 SECRETS_PATH = "/etc/alertmanager/secrets"
+_DEPLOYED_HERE = f"http://{RECEIVER}.{NAMESPACE}.svc:{RECEIVER_PORT}/alerts"
 
 Config = dict[str, Any]
 
@@ -55,8 +57,11 @@ def secrets(shape: AlertmanagerModel) -> dict[str, Secret]:
     return {file: secret for file, secret in found.items() if secret is not None}
 
 
-def _own_receivers(shape: AlertmanagerModel) -> dict[str, Webhook]:
-    pairs = ((ROLLBACK, shape.rollback), (WATCHDOG, shape.watchdog))
+def _own_receivers(shape: AlertmanagerModel) -> dict[str, Webhook | RollbackWebhook]:
+    pairs: tuple[tuple[str, Webhook | RollbackWebhook | None], ...] = (
+        (ROLLBACK, shape.rollback),
+        (WATCHDOG, shape.watchdog),
+    )
     return {name: webhook for name, webhook in pairs if webhook is not None}
 
 
@@ -127,15 +132,16 @@ def _ways(name: str, receiver: Receiver) -> Config:
     return ways
 
 
-def _webhook(name: str, webhook: Webhook) -> Config:
-    config: Config = {"url_file": _file(f"{name}-webhook-url"), "send_resolved": True}
+def _webhook(name: str, webhook: Webhook | RollbackWebhook) -> Config:
+    url = {"url_file": _file(f"{name}-webhook-url")} if webhook.url else {"url": _DEPLOYED_HERE}
+    config: Config = {**url, "send_resolved": True}
     if webhook.token:
         credentials = {"type": "Bearer", "credentials_file": _file(f"{name}-webhook-token")}
         config["http_config"] = {"authorization": credentials}
     return config
 
 
-def _webhook_secrets(name: str, webhook: Webhook | None) -> Mapping[str, Secret | None]:
+def _webhook_secrets(name: str, webhook: Webhook | RollbackWebhook | None) -> Mapping[str, Secret | None]:
     if webhook is None:
         return {}
     return {f"{name}-webhook-url": webhook.url, f"{name}-webhook-token": webhook.token}

@@ -10,6 +10,8 @@ import click
 
 from adapters.errors import BadInput, MachineUnfit
 from adapters.git import Repository
+from adapters.github import API, Workflow
+from adapters.kubernetes import Kubernetes
 from delivery import options
 from delivery.factory import Factory
 
@@ -24,9 +26,14 @@ Everything else is for people, whom Alertmanager tells as well. GET /healthz, /r
 It logs JSON lines on standard error, and ends on SIGTERM once what it does is done. Beside the local platform it runs
 by itself: `slipway status` says how it is.
 
+With --dispatch it needs no configuration directory: it asks the same rules of what each --environment says of itself in
+the cluster, whose service account or kubeconfig it uses, and starts the rollback workflow, which does the rest. So it
+runs in a team's cluster: `slipway:alertmanager.rollback.dispatch` of the stack `monitoring`.
+
 \b
 Examples:
   slipway serve --token-file /run/secrets/token --listen 127.0.0.1:9095
+  slipway serve --token-file token --queue queue --environment prod --dispatch example/shop --github-token-file github
 
 {options.EXIT_CODES}"""
 
@@ -47,16 +54,53 @@ Examples:
     metavar="DIR",
     help="Where alerts are kept. [default: in the git directory of the configuration]",
 )
+@click.option("--dispatch", "repository", metavar="OWNER/NAME", help="Start the rollback workflow of this repository.")
+@click.option("--workflow", default="rollback.yml", show_default=True, metavar="FILE", help="The workflow.")
+@click.option("--ref", default="main", show_default=True, metavar="BRANCH", help="The branch that it is started on.")
+@click.option("--github-api", default=API, show_default=True, metavar="URL", help="GitHub's API.")
+@click.option(
+    "--github-token-file",
+    "github_token",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Holds a token of that repository with `actions: write`.",
+)
+@click.option("--environment", "names", multiple=True, metavar="NAME", help="With --dispatch: whose alerts it answers.")
 @options.common
 @options.pass_factory
-def serve(factory: Factory, listen: str, descriptor: int | None, token_file: Path, queue: Path | None) -> None:
+def serve(
+    factory: Factory,
+    *,
+    listen: str,
+    descriptor: int | None,
+    token_file: Path,
+    queue: Path | None,
+    repository: str | None,
+    workflow: str,
+    ref: str,
+    github_api: str,
+    github_token: Path | None,
+    names: tuple[str, ...],
+) -> None:
     """Answer alerts that ask for a rollback."""
-    from delivery.serving.server import run  # noqa: PLC0415 - what other commands need not load
+    from delivery.serving import server  # noqa: PLC0415 - what other commands need not load
+    from delivery.serving.dispatching import Environments  # noqa: PLC0415 - as above
+    from delivery.serving.log import LogConsole, log_json  # noqa: PLC0415 - as above
 
     token = _read_token(token_file)
+    if repository and not (queue and github_token and names):
+        raise BadInput("--dispatch needs --queue, --github-token-file and --environment", fix="Name all three")
     with _socket(listen, descriptor) as listening:
-        directory = queue or Repository(factory.workspace().config_dir).git_dir / "slipway" / "alerts"
-        run(factory, listening, token, directory)
+        log_json()
+        factory.console = LogConsole()
+        if repository and queue and github_token:
+            environments = Environments(names, lambda: Kubernetes.connect(kubeconfig=None, context=None))
+            started = Workflow(repository, workflow, ref, github_api)
+            receiver = server.create_dispatcher(environments, started, github_token, token, queue)
+        else:
+            queue = queue or Repository(factory.workspace().config_dir).git_dir / "slipway" / "alerts"
+            receiver = server.create_receiver(factory, token, queue)
+        server.run(receiver, listening)
 
 
 def _read_token(path: Path) -> str:

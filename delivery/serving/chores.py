@@ -8,10 +8,12 @@ from datetime import UTC, datetime
 from adapters.git import Repository
 from delivery.factory import Factory
 from delivery.releases.access import open_store
+from delivery.releases.journal import Journal
 from delivery.releases.reconciled import unreconciled
 from delivery.releases.records import read_records
 from delivery.serving.answering import AUTHOR
 from delivery.serving.deliveries import Deliveries, Delivery, delivery_of
+from delivery.serving.inbox import Inbox
 from delivery.serving.metrics import Metrics
 from delivery.settling import settle
 from delivery.workspace import Workspace
@@ -20,17 +22,29 @@ from delivery.workspace import Workspace
 class Chores:
     """Done by the worker; `is_ready` once the registry and the configuration directory could be read."""
 
-    def __init__(self, factory: Factory, metrics: Metrics, deliveries: Deliveries, say: Callable[[str], None]) -> None:
-        self._factory, self._metrics, self._deliveries, self._say = factory, metrics, deliveries, say
+    def __init__(
+        self, factory: Factory, inbox: Inbox, metrics: Metrics, deliveries: Deliveries, say: Callable[[str], None]
+    ) -> None:
+        self._factory, self._inbox, self._metrics = factory, inbox, metrics
+        self._deliveries, self._say = deliveries, say
         self.is_ready = False
 
     def __call__(self) -> None:
         """All of them; raises what the last one failed with."""
         workspace = self._factory.workspace()
+        self._see_what_struggles(workspace)
         self._settle(workspace)
         self._reconcile(workspace)
         self._measure(workspace)
         self.is_ready = True
+
+    def _see_what_struggles(self, workspace: Workspace) -> None:
+        """First of all, and asking nobody: it is to be known also while registry and cluster are away."""
+        struggling, repository = self._inbox.struggling(), Repository(workspace.config_dir)
+        for name in environments(workspace):
+            begun = Journal(repository, name).read()
+            was_given_up = begun is not None and begun.by == AUTHOR
+            self._metrics.unfinished(name, is_so=name in struggling or was_given_up)
 
     def _settle(self, workspace: Workspace) -> None:
         """Take controls away whose time is over. A freeze stops that like all that happens by itself."""

@@ -74,6 +74,10 @@ class Inbox:
         items = [Item(Alert(**each["alert"]), _time(each["received"]), each["attempts"]) for each in found if each]
         return sorted(items, key=lambda item: item.received)
 
+    def struggling(self) -> frozenset[str]:
+        """The environments of alerts that were tried in vain and wait to be tried again."""
+        return frozenset(item.alert.environment for item in self.waiting() if item.attempts)
+
     def count_attempt(self, item: Item) -> None:
         """Note, before it is tried, that it is: who is killed by it each time gives up in the end."""
         self._rewrite(item.alert, attempts=item.attempts + 1)

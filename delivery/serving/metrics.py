@@ -12,7 +12,7 @@ from delivery.serving.alerts import Alert
 from delivery.serving.inbox import Item
 from delivery.serving.rules import Verdict
 
-OUTCOMES = (*Verdict, "failed")
+OUTCOMES = (*Verdict, "dispatched", "failed")
 _SECONDS = (1, 2, 5, 10, 15, 20, 30, 60, 120, 300, 600, 1200, 1800)
 
 
@@ -31,7 +31,7 @@ class Metrics:
         )
         self._struggling = Gauge(
             "slipway_rollback_unfinished",
-            "1 while an automatic rollback fails and is tried again, or was given up and not yet seen to.",
+            "1 while an automatic rollback fails and is tried again, or was given up half-way and not yet seen to.",
             ("environment",),
             registry=self._registry,
         )
@@ -78,9 +78,9 @@ class Metrics:
         """A webhook was refused."""
         self._refused.labels(str(status)).inc()
 
-    def struggles(self, alert: Alert) -> None:
-        """Something fails, and is tried again."""
-        self._struggling.labels(self._name(alert)).set(1)
+    def unfinished(self, environment: str, *, is_so: bool) -> None:
+        """Whether something fails there and is tried again, or was given up half-way."""
+        self._struggling.labels(environment).set(1 if is_so else 0)
 
     def finished(self, item: Item, outcome: str, now: datetime, *, detected_s: float | None) -> None:
         """An alert was answered; `detected_s` is how long after its promotion a release alerted."""
@@ -88,11 +88,8 @@ class Metrics:
         self._rollbacks.labels(environment, outcome).inc()
         if outcome == Verdict.ROLL_BACK:
             self._restore.labels(environment).observe((now - item.received).total_seconds())
-            self._struggling.labels(environment).set(0)
         if detected_s is not None:
             self._detection.labels(environment).observe(detected_s)
-        if outcome == "failed":
-            self._struggling.labels(environment).set(1)
 
     def reconciled(self, environment: str, *, is_so: bool) -> None:
         """Whether git's main has all that was changed."""

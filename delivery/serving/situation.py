@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
+from components.delivery_state import StatedDelivery
 from components.settings import EnvironmentSettings
 from delivery.images import RELEASE_DIGITS
 from delivery.releases.proof import Kind
@@ -20,7 +21,9 @@ def read_situation(workspace: Workspace, environment: str, now: datetime) -> Sit
     return situation_of(workspace.environment(environment), now)
 
 
-def situation_of(settings: EnvironmentSettings, now: datetime, known: Known | None = None) -> Situation:
+def situation_of(
+    settings: EnvironmentSettings | StatedDelivery, now: datetime, known: Known | None = None
+) -> Situation:
     """The same of settings; with what is recorded of the environment it is known how its release came."""
     present = known.present() if known else None
     baking, freeze = settings.baking, settings.freeze

@@ -96,7 +96,6 @@ class Worker:
         _log.error("failed", extra={"alert": str(item.alert), "why": error.paragraph(), "attempt": tried})
         if tried >= ATTEMPTS:
             return Answer(OUTCOME_FAILED, error.paragraph())
-        self._metrics.struggles(item.alert)
         self._wait(item, min(_FIRST_PAUSE_S * 2 ** min(tried, 10), _LONGEST_PAUSE_S))
         return None
 

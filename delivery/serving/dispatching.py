@@ -1,0 +1,114 @@
+"""Answers one alert where no stack file is: decides by the same rules, then starts the workflow that rolls back.
+
+What an environment says of its delivery in the cluster (`components/delivery_state.py`) is what the rules are asked of.
+The workflow asks them again of the stack file (`dispatched`), and does nothing where the release runs no more: so it
+may be started twice, if this process is killed just then, and is done once.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterable
+from datetime import UTC, datetime
+from pathlib import Path
+
+from adapters.errors import BadInput
+from adapters.github import Workflow
+from adapters.kubernetes import Kubernetes
+from components.delivery_state import FILE, NAME, StatedDelivery
+from delivery.serving.alerts import Alert
+from delivery.serving.answering import Answer
+from delivery.serving.inbox import Inbox, Item
+from delivery.serving.metrics import Metrics
+from delivery.serving.rules import Situation, Verdict, decide
+from delivery.serving.situation import situation_of
+
+OUTCOME_DISPATCHED = "dispatched"
+
+Connect = Callable[[], Kubernetes]
+"""Opens a client of the cluster that the environments are in."""
+
+
+class Environments:
+    """The environments that are answered for, as they say of themselves what is to be known."""
+
+    def __init__(self, names: Iterable[str], connect: Connect) -> None:
+        self.names, self._connect = tuple(names), connect
+
+    def situation(self, name: str, now: datetime) -> Situation | None:
+        """What the rules have to know of one; None for one that is not among them, or where alerts do nothing."""
+        if name not in self.names:
+            return None
+        with contextlib.closing(self._connect()) as kube:  # a client keeps the token of its time
+            found = kube.get("v1", "ConfigMap", NAME, name)
+        if found is None:
+            return None
+        try:
+            return situation_of(StatedDelivery.parse(found["data"][FILE]), now)
+        except (ValueError, KeyError, TypeError):
+            raise BadInput(
+                "what the environment says of its delivery cannot be read",
+                where=f"ConfigMap {name}/{NAME}, {FILE}",
+                fix=f"Write it anew by `slipway up {name}`, and let the receiver run the same version of Slipway",
+            ) from None
+
+
+class Dispatcher:
+    """Answers alerts by starting `workflow`."""
+
+    def __init__(self, environments: Environments, workflow: Workflow, token_file: Path, inbox: Inbox) -> None:
+        self._environments, self._workflow = environments, workflow
+        self._token_file, self._inbox = token_file, inbox
+
+    def answer(self, item: Item) -> Answer:
+        """Do what the rules say; raises `SlipwayError` for what to try again."""
+        alert, now = item.alert, datetime.now(UTC)
+        situation = self._environments.situation(alert.environment, now)
+        decision = decide(alert, situation, received=item.received, now=now)
+        if decision.verdict is Verdict.OBSERVE:
+            return Answer(Verdict.OBSERVE, f"the rollback workflow would have been started: {decision.why}")
+        if decision.verdict is not Verdict.ROLL_BACK or situation is None or situation.baking is None:
+            return Answer(decision.verdict, decision.why)
+        since, _ = situation.baking
+        if self._was_asked_for(alert, since):
+            return Answer(Verdict.IGNORE, f"the rollback of {alert.service} {alert.release} was asked for before")
+        self._workflow.start(
+            {
+                "stack": alert.environment,
+                "reason": f"{alert.name} on {alert.service} {alert.release}",
+                "alert": alert.name,
+                "release": alert.release,
+            },
+            self._token_file,
+        )
+        return Answer(
+            OUTCOME_DISPATCHED,
+            f"{self._workflow.file} was started in {self._workflow.repository}: {decision.why}",
+            (alert.firing - since).total_seconds(),
+        )
+
+    def _was_asked_for(self, alert: Alert, since: datetime) -> bool:
+        """Whether the workflow was started for this release since it came: what it could not do is for people."""
+        return any(
+            (each["outcome"], each["alert"]["environment"], each["alert"]["service"], each["alert"]["release"])
+            == (OUTCOME_DISPATCHED, alert.environment, alert.service, alert.release)
+            and datetime.fromisoformat(each["finished"]) >= since
+            for each in self._inbox.finished()
+        )
+
+
+class Looking:
+    """What is seen to when no alert waits: whether environments can be read. `is_ready` once they could."""
+
+    def __init__(self, environments: Environments, metrics: Metrics, inbox: Inbox) -> None:
+        self._environments, self._metrics, self._inbox = environments, metrics, inbox
+        self.is_ready = False
+
+    def __call__(self) -> None:
+        """Read each; raises what that fails with."""
+        struggling = self._inbox.struggling()
+        for name in self._environments.names:
+            self._metrics.unfinished(name, is_so=name in struggling)
+        for name in self._environments.names:
+            self._environments.situation(name, datetime.now(UTC))
+        self.is_ready = True
