@@ -50,7 +50,7 @@ class Workflow:
             raise Refused(
                 f"GitHub does not start the workflow {self.file}: status {answer.status_code}, {_said(answer)}",
                 where=f"{self.repository}, branch {self.ref}",
-                fix="The token needs `actions: write` on that repository, and the workflow `on: workflow_dispatch` there",
+                fix="The token needs `actions: write` there, and the workflow `on: workflow_dispatch` on that branch",
             )
 
 

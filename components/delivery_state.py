@@ -1,7 +1,8 @@
 """What an environment says in the cluster of its delivery: for the receiver of alerts, which has no stack files.
 
-It is a part of the stack file, in a ConfigMap that is updated with the rest. What somebody changed in git and did not
-bring to the cluster is not in it: whoever acts on it asks the stack file once more.
+It is a part of the stack file, in a ConfigMap that is updated with the rest. A freeze is not in it, which holds from
+its commit on and updates nothing, nor is what somebody changed in git and did not bring to the cluster: whoever acts on
+it asks the stack file once more.
 """
 
 from __future__ import annotations
@@ -14,7 +15,6 @@ import pulumi_kubernetes as k8s
 
 from components import labels
 from components.baking import Automation, Baking
-from components.delivery_model import Freeze
 from components.model import Image, Model, Name
 from components.monitoring.names import NAMESPACE, RECEIVER
 from components.settings import EnvironmentSettings
@@ -23,7 +23,7 @@ NAME = "delivery"
 """The ConfigMap's, and that of the rights to read it."""
 FILE = "state.json"
 _RBAC = "rbac.authorization.k8s.io"
-_KEYS = ("automation", "images", "baking", "freeze")
+_KEYS = ("automation", "images", "baking")
 
 
 class StatedDelivery(Model):
@@ -32,7 +32,6 @@ class StatedDelivery(Model):
     automation: Automation
     images: dict[Name, Image]
     baking: Baking | None = None
-    freeze: Freeze | None = None
 
     @property
     def controls(self) -> Mapping[str, Image]:
@@ -52,7 +51,10 @@ def stated(settings: EnvironmentSettings) -> str:
 
 
 def _as_written(value: object) -> object:
-    return value.model_dump(by_alias=True) if isinstance(value, Model) else str(value)
+    """As a stack file has it: images and times are text there."""
+    if not isinstance(value, Model):
+        return str(value)
+    return {field.alias: getattr(value, name) for name, field in type(value).model_fields.items()}
 
 
 class DeliveryState(pulumi.ComponentResource):

@@ -26,7 +26,8 @@ def situation_of(
 ) -> Situation:
     """The same of settings; with what is recorded of the environment it is known how its release came."""
     present = known.present() if known else None
-    baking, freeze = settings.baking, settings.freeze
+    baking = settings.baking
+    freeze = settings.freeze if isinstance(settings, EnvironmentSettings) else None
     return Situation(
         automation=settings.automation,
         running={service: release_of(image.digest) for service, image in settings.images.items() if image.digest},

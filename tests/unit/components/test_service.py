@@ -128,7 +128,11 @@ def test_without_asking_there_is_no_autoscaler_no_ingress_no_configuration_and_n
     recorded = declare(config)
     assert not recorded.of("HorizontalPodAutoscaler")
     assert not recorded.of("Ingress")
-    assert [r.manifest["metadata"]["name"] for r in recorded.of("ConfigMap")] == ["hello-version", "hello-dashboard"]
+    assert [r.manifest["metadata"]["name"] for r in recorded.of("ConfigMap")] == [
+        "delivery",
+        "hello-version",
+        "hello-dashboard",
+    ]
     assert [r.manifest["metadata"]["name"] for r in recorded.of("Secret")] == ["registry-pull"]
     assert list(recorded.one("Deployment").request.ignoreChanges) == []
 
