@@ -16,7 +16,6 @@ from adapters.errors import BadInput
 from adapters.github import Workflow
 from adapters.kubernetes import Kubernetes
 from components.delivery_state import FILE, NAME, StatedDelivery
-from delivery.serving.alerts import Alert
 from delivery.serving.answering import Answer
 from delivery.serving.inbox import Inbox, Item
 from delivery.serving.metrics import Metrics
@@ -69,8 +68,8 @@ class Dispatcher:
             return Answer(Verdict.OBSERVE, f"the rollback workflow would have been started: {decision.why}")
         if decision.verdict is not Verdict.ROLL_BACK or situation is None or situation.baking is None:
             return Answer(decision.verdict, decision.why)
-        since, _ = situation.baking
-        if self._was_asked_for(alert, since):
+        # Once for a release that bakes: what the workflow could not do is for people.
+        if (alert.service, alert.release) in _asked_for(self._inbox, alert.environment, situation):
             return Answer(Verdict.IGNORE, f"the rollback of {alert.service} {alert.release} was asked for before")
         self._workflow.start(
             {
@@ -84,31 +83,40 @@ class Dispatcher:
         return Answer(
             OUTCOME_DISPATCHED,
             f"{self._workflow.file} was started in {self._workflow.repository}: {decision.why}",
-            (alert.firing - since).total_seconds(),
-        )
-
-    def _was_asked_for(self, alert: Alert, since: datetime) -> bool:
-        """Whether the workflow was started for this release since it came: what it could not do is for people."""
-        return any(
-            (each["outcome"], each["alert"]["environment"], each["alert"]["service"], each["alert"]["release"])
-            == (OUTCOME_DISPATCHED, alert.environment, alert.service, alert.release)
-            and datetime.fromisoformat(each["finished"]) >= since
-            for each in self._inbox.finished()
+            (alert.firing - situation.baking[0]).total_seconds(),
         )
 
 
 class Looking:
-    """What is seen to when no alert waits: whether environments can be read. `is_ready` once they could."""
+    """Sees, when no alert waits, whether what was begun came to its end. `is_ready` once environments could be read."""
 
     def __init__(self, environments: Environments, metrics: Metrics, inbox: Inbox) -> None:
         self._environments, self._metrics, self._inbox = environments, metrics, inbox
         self.is_ready = False
 
     def __call__(self) -> None:
-        """Read each; raises what that fails with."""
+        """Look at each environment; raises what that fails with."""
         struggling = self._inbox.struggling()
         for name in self._environments.names:
-            self._metrics.unfinished(name, is_so=name in struggling)
+            self._metrics.unfinished(name, is_so=name in struggling)  # to be known also while nobody can be asked
         for name in self._environments.names:
-            self._environments.situation(name, datetime.now(UTC))
+            situation = self._environments.situation(name, datetime.now(UTC))
+            if situation and any(
+                situation.running.get(service) == release
+                for service, release in _asked_for(self._inbox, name, situation)
+            ):
+                self._metrics.unfinished(name, is_so=True)
         self.is_ready = True
+
+
+def _asked_for(inbox: Inbox, environment: str, situation: Situation) -> set[tuple[str, str]]:
+    """Service and release of each rollback whose workflow was started since what runs there bakes."""
+    if situation.baking is None:
+        return set()
+    since, _ = situation.baking
+    return {
+        (each["alert"]["service"], each["alert"]["release"])
+        for each in inbox.finished()
+        if (each["outcome"], each["alert"]["environment"]) == (OUTCOME_DISPATCHED, environment)
+        and datetime.fromisoformat(each["finished"]) >= since
+    }

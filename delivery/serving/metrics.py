@@ -31,7 +31,7 @@ class Metrics:
         )
         self._struggling = Gauge(
             "slipway_rollback_unfinished",
-            "1 while an automatic rollback fails and is tried again, or was given up half-way and not yet seen to.",
+            "1 while an automatic rollback is tried again, was given up half-way, or its workflow has not ended.",
             ("environment",),
             registry=self._registry,
         )

@@ -160,6 +160,15 @@ def test_the_workflow_is_started_with_what_it_has_to_know(outside: Outside, told
     eventually(lambda: told.metric('slipway_rollbacks_total{environment="prod",result="dispatched"}') == 1)
 
 
+def test_it_is_unfinished_until_the_release_runs_no_more(outside: Outside, told: Alertmanager) -> None:
+    told.tell(alert(RELEASE))
+    told.outcomes()
+    eventually(lambda: told.metric('slipway_rollback_unfinished{environment="prod"}') == 1)
+    outside.stated = {"automation": "on", "images": {"hello": f"hello:v1.0.0@{BEFORE}"}}
+    told.tell(alert(RELEASE, alertname="ReleaseNotReady"))  # there is something to do, so it looks again
+    eventually(lambda: told.metric('slipway_rollback_unfinished{environment="prod"}') == 0)
+
+
 def test_the_workflow_takes_what_it_is_given() -> None:
     """The inputs are those of the committed workflow, and what it needs is among them."""
     file = Path(__file__).parents[2] / ".github" / "workflows" / "rollback.yml"
@@ -206,7 +215,6 @@ def test_what_github_does_not_take_is_tried_again_and_seen_meanwhile(outside: Ou
     told.tell(alert(RELEASE))
     assert [outcome for outcome, _ in told.outcomes()] == ["dispatched"]
     assert len(outside.started) == 1
-    eventually(lambda: told.metric('slipway_rollback_unfinished{environment="prod"}') == 0)
 
 
 def test_what_it_never_takes_is_given_up_with_its_words(
