@@ -146,6 +146,10 @@ class Repository:
         (self.directory / path).write_bytes(content)
         return self.commit([path], message)
 
+    def unstage(self, path: Path) -> None:
+        """Forget what was staged of a file, which stays as it is."""
+        self._run("reset", "--quiet", "--", str(path))
+
     def log(self, path: Path | None = None, limit: int | None = None) -> list[Commit]:
         """The commits that changed `path`, or all; the latest first."""
         if self.head is None:

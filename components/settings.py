@@ -306,6 +306,16 @@ class EnvironmentSettings(ClusterSettings):
     def _keys_differ(cls, signers: Signers) -> Signers:
         return check_keys_differ(signers)
 
+    @field_validator("services")
+    @classmethod
+    def _none_is_anothers_control(cls, services: dict[str, Service]) -> dict[str, Service]:
+        if taken := [name for name in services if f"{name}-control" in services]:
+            raise ValueError(
+                f"{taken[0]}-control is what is called that serves beside {taken[0]} while it bakes; a service has "
+                "another name"
+            )
+        return services
+
     @field_validator("registry")
     @classmethod
     def _run_elsewhere(cls, registry: Registry) -> Registry:

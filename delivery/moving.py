@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from adapters.git import Repository
 from adapters.registry import RegistryClient
+from adapters.stackfile import StackFile
 from delivery.agreement import agree
 from delivery.change import Changer
 from delivery.factory import Factory
@@ -60,6 +61,17 @@ class Moving:
         if done:
             self.factory.console.say(f"Done: {done}.")
         return done
+
+    def set_edits_aside(self) -> None:
+        """Keep what somebody wrote into the stack's file and did not commit: nobody decided to let it run."""
+        repository, path = Repository(self.workspace.config_dir), self.workspace.path(self.stack)
+        committed, on_disk = repository.content(path), path.read_bytes()
+        if committed is None or repository.is_clean(path):
+            return
+        kept = Journal(repository, self.stack).keep_edits(on_disk)
+        StackFile(path, on_disk).replace(committed)
+        repository.unstage(path)
+        self.factory.console.say(f"{path.name} had changes that are in no commit; they are kept in {kept}")
 
     def agree(self, what: str) -> None:
         """Ask where people depend on the stack; see `agreement`."""

@@ -116,6 +116,13 @@ class Journal:
                 f"with `slipway up {self._stack}`, then remove the journal",
             ) from None
 
+    def keep_edits(self, content: bytes) -> Path:
+        """Keep what somebody wrote into the stack's file and did not commit; where it is kept."""
+        self._directory.mkdir(exist_ok=True)
+        kept = self.path.with_name(f"{self._stack}.edited-{datetime.now(UTC):%Y%m%d-%H%M%S}.yaml")
+        kept.write_bytes(content)
+        return kept
+
     def write(self, entry: Entry) -> None:
         """Write down what is about to be done; it is on the disk when this returns."""
         self._directory.mkdir(exist_ok=True)

@@ -11,7 +11,7 @@ import contextlib
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -300,8 +300,7 @@ class Move:
         _set(ours, entry.after, entry.bakes, entry.holds)
         kept = None
         if on_disk != ours.content:
-            kept = self._journal.path.with_name(f"{self._stack}.edited-{datetime.now(UTC):%Y%m%d-%H%M%S}.yaml")
-            kept.write_bytes(on_disk)
+            kept = self._journal.keep_edits(on_disk)
         StackFile(self._path, on_disk).replace(committed)
         return kept
 

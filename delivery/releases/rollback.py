@@ -1,9 +1,9 @@
 """Rollback: an environment goes back to a release that was verified there, and what it leaves is put on hold.
 
 Images and holds are one commit, so that git says both or neither; what is gone back to does not bake. It is done during
-a freeze, too. A release that was never deployed there with success is no target, nor one that is on hold, nor one
-before a pre-deploy command that cannot be undone: the last two tell a person to decide. The program refuses held images
-whatever the command, so `override` does not help there; it does for the rest.
+a freeze, too. A release that was never deployed there with success is no target, nor one that is on hold, whose images
+are gone from the registry, or that lies before a pre-deploy command that cannot be undone. The program refuses held
+images whatever the command, and nobody can run what is gone, so `override` does not help there; it does for the rest.
 """
 
 from __future__ import annotations
@@ -109,16 +109,20 @@ def plan_rollback(
     known = read_records(store, registry, stack, also=[named.digest] if named else [])
     if named is not None:
         name, overridden = _check_named(store, present, named, known, override=override)
-        return Rollback(stack, present, named, name, overridden, _images(workspace, stack, named, name))
+        images = _images(workspace, stack, named, name)
+        if gone := _gone(registry, images):
+            raise Refused(f"{name} {gone}, nothing was changed", fix="Build its commit again, or name another release")
+        return Rollback(stack, present, named, name, overridden, images)
     refusals: list[str] = []
     for digest in _earlier(known, present):
         release = store.get(digest)
         if release is None or dict(release.services) == present.digests:
             continue
         name = store.tag_of(release)
-        whys = _objections(known, present, release)
+        images = _images(workspace, stack, release, name)
+        whys = [*_objections(known, present, release), *filter(None, [_gone(registry, images)])]
         if not whys:
-            return Rollback(stack, present, release, name, [], _images(workspace, stack, release, name))
+            return Rollback(stack, present, release, name, [], images)
         refusals.append(f"{name} {' and '.join(whys)}")
         if _is_irreversible(known, present, release):
             break  # whatever is earlier lies before that command, too
@@ -203,6 +207,13 @@ def _objections(known: Known, present: Present, release: Release) -> list[str]:
         _is_irreversible(known, present, release),
     ]
     return [why for why in found if why]
+
+
+def _gone(registry: RegistryClient, images: Mapping[str, str]) -> str | None:
+    """Whether no node could pull it any more."""
+    references = [parse_reference(image) for image in images.values()]
+    missing = [str(each) for each in references if registry.digest_of(each.name, str(each.digest)) is None]
+    return f"has images that the registry has no more ({', '.join(missing)})" if missing else None
 
 
 def _held(settings: EnvironmentSettings, release: Release) -> str | None:

@@ -70,6 +70,8 @@ class Answerer:
         decision = decide(item.alert, situation, received=item.received, now=now)
         if _asks_for_nothing(decision):
             return Answer(decision.verdict, decision.why)
+        if decision.verdict is Verdict.ROLL_BACK:
+            found.set_edits_aside()  # somebody at work on the file must not keep production from going back
         try:
             planned = plan_rollback(found.workspace, found.store, found.registry, found.stack)
             _check_helps(planned, item.alert)

@@ -57,6 +57,7 @@ def test_what_serves_beside_a_release_is_named_by_its_digest() -> None:
         ({"baking": BAKING | {"since": "2026-11-25 04:00"}}, "slipway:baking.since", "a time with its zone"),
         ({"baking": BAKING | {"controls": {"hello": "hello:v1.2.2"}}}, "controls.hello", "by a tag alone"),
         ({"baking": BAKING | {"controls": {"helo": CONTROL}}}, "controls.helo", "did you mean 'hello'"),
+        ({"services": {"hello": {"port": 1}, "hello-control": {"port": 1}}}, "slipway:services", "beside hello"),
     ],
 )
 def test_what_cannot_be_is_refused_with_its_key(values: dict[str, Any], where: str, said: str) -> None:

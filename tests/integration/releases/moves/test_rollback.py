@@ -105,6 +105,27 @@ def test_one_that_failed_its_latest_smoke_test_there_is_passed_over(on_c: Team) 
     assert on_c.has("prod", "A")
 
 
+def test_one_whose_image_the_registry_lost_is_passed_over_and_cannot_be_named(on_c: Team) -> None:
+    lose(on_c, "B")
+    done = on_c.run("rollback", "prod", "--to", B, *WHY, "--override")
+    done.explains(4, "has no more", B)
+    assert on_c.has("prod", "C")
+    assert on_c.run("rollback", "prod", *WHY).code == 0
+    assert on_c.has("prod", "A")
+
+
+def test_where_every_earlier_image_is_lost_each_is_named(on_c: Team) -> None:
+    lose(on_c, "A")
+    lose(on_c, "B")
+    on_c.run("rollback", "prod", *WHY).explains(4, A, B, "has no more")
+    assert on_c.has("prod", "C")
+
+
+def lose(team: Team, letter: str) -> None:
+    """The registry's image of a release is deleted, and its proof with it or not: nobody can pull it."""
+    team.registry.delete_manifest("hello", team.releases[letter].services["hello"])
+
+
 def test_to_a_named_one(on_c: Team) -> None:
     assert on_c.run("rollback", "prod", "--to", A, *WHY).code == 0
     assert on_c.has("prod", "A")

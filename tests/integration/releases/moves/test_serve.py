@@ -18,6 +18,7 @@ from delivery.releases.journal import Journal
 from delivery.releases.proof import Kind
 from delivery.serving import answering, worker
 from delivery.serving.app import LARGEST_BODY
+from delivery.serving.inbox import Inbox
 from tests.integration.releases.moves.receiving import TOKEN, Alertmanager, alert, eventually, receiving
 from tests.integration.releases.moves.team import Team, away, die, git_init
 
@@ -175,6 +176,37 @@ def test_where_no_release_can_be_gone_back_to_a_person_is_needed(baking: Team, t
     ((outcome, why),) = told.outcomes()
     assert (outcome, "it leaks" in why) == ("paged", True)
     assert baking.has("prod", "B")
+
+
+def test_where_the_earlier_image_is_gone_from_the_registry_a_person_is_told_exactly_and_nothing_is_tried_again(
+    baking: Team, told: Alertmanager
+) -> None:
+    baking.registry.delete_manifest("hello", baking.releases["A"].services["hello"])
+    head = baking.repository.head
+    told.tell(alert(digits(baking, "B")))
+    ((outcome, why),) = told.outcomes()
+    assert outcome == "paged"
+    assert f"{A} has images that the registry has no more (hello:{A}@{baking.releases['A'].services['hello']})" in why
+    assert (baking.has("prod", "B"), baking.repository.head) == (True, head)
+    assert [item["attempts"] for item in Inbox(told.queue).finished()] == [1]
+
+
+@pytest.mark.parametrize("staged", [False, True])
+def test_edits_that_nobody_committed_neither_hold_it_up_nor_run_nor_are_lost(
+    baking: Team, told: Alertmanager, staged: bool
+) -> None:
+    shape = baking.config("prod")["slipway:services"]
+    baking.edit("prod", commit=False, services={"hello": {"port": 9090}})
+    edited = baking.path("prod").read_bytes()
+    if staged:
+        baking.repository._run("add", str(baking.path("prod")))
+    told.tell(alert(digits(baking, "B")))
+    assert [outcome for outcome, _ in told.outcomes()] == ["rolled_back"]
+    assert baking.has("prod", "A")
+    assert baking.config("prod")["slipway:services"] == shape
+    assert baking.repository.is_clean(baking.path("prod"))
+    (kept,) = (baking.repository.git_dir / "slipway").glob("prod.edited-*.yaml")
+    assert kept.read_bytes() == edited
 
 
 def test_a_release_that_cannot_be_undone_is_not_left(baking: Team, told: Alertmanager) -> None:
