@@ -30,6 +30,7 @@ from adapters.errors import BadInput
 CONNECTIONS = 64
 """As many requests at a time as the engine has threads."""
 
+_SERVICE_ACCOUNT = "/var/run/secrets/kubernetes.io/serviceaccount"
 _CONNECT_S = 10.0
 _READ_S = 70.0  # the API server gives up a request after 60 s by itself and says why; hear it out
 
@@ -90,7 +91,7 @@ def _load(kubeconfig: str | None) -> list[KubeConfig]:
 def _service_account() -> KubeConfig | None:
     """Who a pod is, None outside of one. Its token is replaced each hour, so that no client should live longer."""
     try:
-        return KubeConfig.from_service_account()
+        return KubeConfig.from_service_account(_SERVICE_ACCOUNT)
     except (ConfigError, KeyError):
         return None
 

@@ -13,6 +13,7 @@ import yaml
 
 from adapters.errors import BadInput
 from adapters.kubeconfig import Target, open_client
+from local.certificates import Authority
 
 
 @pytest.fixture
@@ -233,3 +234,20 @@ def test_a_credential_plugin_that_is_not_installed_is_named_with_its_hint(kubeco
     plugin = {"apiVersion": "v1", "command": "no-such-plugin", "installHint": "Install it from there"}
     with pytest.raises(BadInput, match=r"no-such-plugin.*Install it from there"):
         connect(kubeconfig_of("http://127.0.0.1:1", user={"exec": plugin}))[0].get("/")
+
+
+def test_a_pod_without_a_kubeconfig_is_its_service_account(
+    tmp_path: Path, connect: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "token").write_text("a-token")
+    (tmp_path / "namespace").write_text("monitoring")
+    (tmp_path / "ca.crt").write_text(Authority.open(tmp_path / "authority", "ca").pem)
+    monkeypatch.setattr("adapters.kubeconfig._SERVICE_ACCOUNT", str(tmp_path))
+    monkeypatch.setenv("KUBERNETES_SERVICE_HOST", "10.96.0.1")
+    monkeypatch.setenv("KUBERNETES_SERVICE_PORT", "443")
+    _, target = connect(None)
+    assert target.server == "https://10.96.0.1:443"
+    with pytest.raises(BadInput, match="no context 'elsewhere'"):
+        connect(None, "elsewhere")
+    with pytest.raises(BadInput, match="no such kubeconfig"):
+        connect(str(tmp_path / "not-there"))
