@@ -64,11 +64,20 @@ class Row:
 
 
 @dataclass(frozen=True)
+class Mark:
+    """Moments that every panel shows: those at which the query has series. `{{label}}` of the text is filled in."""
+
+    name: str
+    text: str
+    query: str
+    colour: str
+
+
+@dataclass(frozen=True)
 class Board:
     """A dashboard. `uid` is its address for good, `since` how far back it looks at first.
 
-    `variables` are what one chooses from above it, the first value at once. `marks` are moments that every panel shows:
-    by what they are called (`{{label}}` is filled in), the query whose series are there at those moments.
+    `variables` are what one chooses from above it, the first value at once.
     """
 
     uid: str
@@ -76,7 +85,7 @@ class Board:
     description: str
     rows: tuple[Row, ...]
     variables: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    marks: Mapping[str, str] = field(default_factory=dict)
+    marks: tuple[Mark, ...] = ()
     since: str = "now-1h"
 
     def given(self, present: Iterable[Source], recorded: Iterable[str]) -> Iterator[Row]:

@@ -6,7 +6,7 @@ The four come from `slipway serve`, which reads them from signed records of depl
 from __future__ import annotations
 
 from components.monitoring.dashboards.board import RANGE, Board, Look, Panel, Row
-from components.monitoring.dashboards.marks import releases
+from components.monitoring.dashboards.marks import moments
 from components.monitoring.slo import BUDGET_LEFT
 
 _RUNNING = 'count by (environment, service, release, track) (up{job="services"} == 1)'
@@ -20,7 +20,7 @@ def board() -> Board:
         title="Delivery",
         description="What runs where; how often, how fast and how well it changes.",
         since="now-7d",
-        marks=releases(),
+        marks=moments(),
         rows=(Row("Now", _now()), Row("The four figures", _figures()), Row("Over time", _over_time())),
     )
 

@@ -14,7 +14,7 @@ from grafana_foundation_sdk.models import dashboard as models
 from grafana_foundation_sdk.models.common import LegendDisplayMode, LegendPlacement, TooltipDisplayMode
 from grafana_foundation_sdk.models.prometheus import PromQueryFormat
 
-from components.monitoring.dashboards.board import Board, Look, Panel, Row
+from components.monitoring.dashboards.board import Board, Look, Mark, Panel, Row
 
 PROMETHEUS = models.DataSourceRef(type_val="prometheus", uid="prometheus")
 LOKI = models.DataSourceRef(type_val="loki", uid="loki")
@@ -30,9 +30,9 @@ Built = TypeVar("Built", timeseries.Panel, stat.Panel, table.Panel, logs.Panel)
 class _Mark(models.AnnotationQuery, Builder[models.AnnotationQuery]):
     """Moments told by Prometheus, with two fields of its data source that the schema of annotations leaves open."""
 
-    def __init__(self, text: str, query: str) -> None:
-        super().__init__(name="Releases", datasource=PROMETHEUS, enable=True, icon_color="blue", expr=query)
-        self._text = text
+    def __init__(self, mark: Mark) -> None:
+        super().__init__(name=mark.name, datasource=PROMETHEUS, enable=True, icon_color=mark.colour, expr=mark.query)
+        self._text = mark.text
 
     def build(self) -> models.AnnotationQuery:
         """Itself."""
@@ -59,7 +59,7 @@ def draw(board: Board, rows: Iterable[Row]) -> str:
             dashboard.DashboardLink("Slipway").type(models.DashboardLinkType.DASHBOARDS).tags([TAG]).as_dropdown(True)
         )
         .variables([_variable(name, values) for name, values in board.variables.items()])
-        .annotations([_Mark(text, query) for text, query in board.marks.items()])
+        .annotations([_Mark(mark) for mark in board.marks])
     )
     number = 0
     for row in rows:

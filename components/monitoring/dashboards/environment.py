@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from components.monitoring.dashboards.board import WINDOW, Board, Look, Panel, Row
-from components.monitoring.dashboards.marks import releases
+from components.monitoring.dashboards.marks import moments
 
 _HERE, _NAMESPACE = 'environment="$environment"', 'namespace="$environment"'
 _PODS = f'{_HERE}, pod!="", container=""'
@@ -18,7 +18,7 @@ def board(environments: Sequence[str]) -> Board:
         title="Environment",
         description="Workloads, restarts, quota, and how the services of an environment fare.",
         variables={"environment": tuple(environments)},
-        marks=releases(_HERE),
+        marks=moments("$environment"),
         rows=(
             Row("Now", _now()),
             Row("Workloads", _workloads()),

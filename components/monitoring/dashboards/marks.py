@@ -1,17 +1,31 @@
-"""Moments that dashboards mark: a release begins to serve."""
+"""Moments that dashboards mark: a release begins to serve, production goes back by itself."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from components.monitoring.dashboards.board import Mark
 
 _STEP = "1m"
 
 
-def releases(where: str = "") -> Mapping[str, str]:
-    """Releases that answer now and did not a minute ago; `where` are further matchers.
+def moments(environment: str = "", service: str = "") -> tuple[Mark, ...]:
+    """Of an environment and a service in it, or of all."""
+    place = f'environment="{environment}"' if environment else ""
+    where = ", ".join(filter(None, ['job="services"', place, f'service="{service}"' if service else ""]))
+    return _releases(where), _rollbacks(place)
+
+
+def _releases(where: str) -> Mark:
+    """Releases that answer now and did not a minute ago.
 
     Read from the services themselves, so that every way to a new release shows, a plain `up` too.
     """
-    by, series = "environment, service, release", f'up{{job="services"{", " + where if where else ""}}}'
+    by, series = "environment, service, release", f"up{{{where}}}"
     begun = f"count by ({by}) ({series} == 1) unless count by ({by}) ({series} offset {_STEP} == 1)"
-    return {"{{service}} {{release}} in {{environment}}": begun}
+    return Mark("Releases", "{{service}} {{release}} in {{environment}}", begun, "blue")
+
+
+def _rollbacks(place: str) -> Mark:
+    """What `slipway serve` took back: `slipway history` says for which alert."""
+    matchers = ", ".join(filter(None, ['result="rolled_back"', place]))
+    gone_back = f"increase(slipway_rollbacks_total{{{matchers}}}[{_STEP}]) > 0"
+    return Mark("Rollbacks", "{{environment}} went back by itself", gone_back, "red")

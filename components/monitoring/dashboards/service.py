@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from components.monitoring.dashboards.board import WINDOW, Board, Look, Panel, Row
-from components.monitoring.dashboards.marks import releases
+from components.monitoring.dashboards.marks import moments
 from components.monitoring.names import NOT_USERS
 from components.monitoring.slo import BUDGET_LEFT
 
@@ -18,7 +18,7 @@ def board(environment: str, service: str, *, has_objectives: bool) -> Board:
         uid=f"service-{environment}-{service}",
         title=f"{service} in {environment}",
         description="Requests, errors, latency and saturation by release; its logs beside them.",
-        marks=releases(where),
+        marks=moments(environment, service),
         rows=(
             Row("Now", _now(where, has_objectives=has_objectives)),
             Row("Releases beside each other", _by_release(where)),
