@@ -31,7 +31,7 @@ status: $(VENV)/.installed ## what runs where
 	@$(BIN)/slipway status
 
 test: $(VENV)/.installed ## every test that can run on this machine
-	@$(BIN)/python -m pytest --numprocesses=2 --dist=loadscope --durations=20 $(PYTEST_ARGS)
+	@$(BIN)/python -m pytest --numprocesses=2 --dist=loadscope --no-loadscope-reorder --durations=20 $(PYTEST_ARGS)
 
 unit: $(VENV)/.installed ## the tests that need no cluster
 	@$(BIN)/python -m pytest --numprocesses=2 --dist=loadfile tests/unit services $(PYTEST_ARGS)

@@ -3,8 +3,7 @@
 What the tests stand on is built before the first of them begins: on a machine with an empty cache that takes many
 minutes, which no test's time limit should have to allow for.
 
-`make test` runs them in two processes, since those of a whole platform mostly wait. What shares a cluster stays
-together in one of them.
+`make test` runs them in two processes, since those of a whole platform mostly wait. Each of them has one cluster.
 """
 
 from __future__ import annotations
@@ -14,6 +13,7 @@ import os
 import shutil
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
 
 import pytest
 from xdist.remote import Producer
@@ -38,18 +38,12 @@ _BUILDS: Mapping[str, Sequence[Callable[[], object]]] = {
 """What has to be built for the tests that use a fixture."""
 
 
-_TOGETHER = ("tests/e2e/", "tests/integration/")
-"""Folders whose tests share a cluster,"""
-_APART = ("tests/e2e/test_workflows.py",)
-"""but for what does well with one of its own, so that the two processes end at about the same time."""
-
-
 class _Scheduling(LoadScopeScheduling):
-    """Gives a process all tests of such a folder, or of a file elsewhere."""
+    """Gives a process all tests of a file; end-to-end tests in two parts of equal length, each with a platform."""
 
     def _split_scope(self, nodeid: str) -> str:
-        file = nodeid.partition("::")[0]
-        return next((folder for folder in _TOGETHER if file.startswith(folder) and file not in _APART), file)
+        path = Path(nodeid.partition("::")[0])
+        return f"e2e {path.name < 'test_r'}" if path.match("tests/e2e/*") else str(path)
 
 
 @pytest.hookimpl(optionalhook=True)  # pytest-xdist may be switched off
