@@ -12,7 +12,6 @@ import base64
 import binascii
 import hashlib
 import os
-import threading
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -29,7 +28,6 @@ _CHECK_WORD = "pulumi"
 _VERSION = "v1"
 
 _keys: dict[str, bytes] = {}  # by what they were derived from, hashed
-_deriving = threading.Lock()
 
 
 class Passphrase:
@@ -115,10 +113,9 @@ def know(keys: Mapping[str, str]) -> None:
 def _derive(passphrase: str, salt: bytes) -> bytes:
     """A third of a second each: kept, since the same stack is opened several times."""
     name = hashlib.sha256(salt + passphrase.encode()).hexdigest()
-    with _deriving:  # a second one that asks meanwhile finds it
-        if name not in _keys:
-            _keys[name] = hashlib.pbkdf2_hmac("sha256", passphrase.encode(), salt, _ITERATIONS, _KEY_BYTES)
-        return _keys[name]
+    if name not in _keys:
+        _keys[name] = hashlib.pbkdf2_hmac("sha256", passphrase.encode(), salt, _ITERATIONS, _KEY_BYTES)
+    return _keys[name]
 
 
 def _encode(data: bytes) -> str:

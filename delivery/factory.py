@@ -5,9 +5,7 @@ Loaded before anything else is, so what takes time to load is loaded where it is
 
 from __future__ import annotations
 
-import contextlib
 import os
-import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -36,15 +34,6 @@ def _prepare_engine() -> None:
     from local.engine.spare import SPARE  # noqa: PLC0415 - a team may have no need of it
 
     SPARE.prepare()
-    threading.Thread(target=_derive_key, name="key", daemon=True).start()
-
-
-def _derive_key() -> None:
-    """The key of the stacks' secrets, which takes a third of a second, is kept for whoever asks for it."""
-    with contextlib.suppress(Exception):  # that one is told what is wrong
-        from local.platform.configuration import Configuration  # noqa: PLC0415 - as above
-
-        Configuration().crypter()
 
 
 def _dismiss_engine() -> None:
@@ -84,7 +73,7 @@ class Seams:
     commands: Callable[[str], PulumiCommand] = _command
     prepare_engine: Callable[[], None] = _prepare_engine
     dismiss_engine: Callable[[], None] = _dismiss_engine
-    """Let the local engine load and secrets' keys be derived beforehand, and end what nobody had a use for."""
+    """Let the local engine load beforehand, and end what nobody had a use for."""
     local_platform: Callable[[], Any] = _local_platform
     """Gives a class like `local.platform.LocalPlatform`."""
     clusters: Callable[[], Any] = _clusters
