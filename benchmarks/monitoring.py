@@ -15,18 +15,18 @@ import contextlib
 import copy
 import json
 import os
-import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 
 import httpx2
 
-from adapters.kubernetes import JsonObject, Kubernetes
-from adapters.paths import REPOSITORY
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # the tests, whose tools are used here, are no package
 
-_SLIPWAY = [sys.executable, "-m", "delivery"]
+from adapters.kubernetes import JsonObject, Kubernetes
+from benchmarks.own_platform import own_platform
+
 _NAMESPACES = 'namespace=~"monitoring|monitoring-agents"'
 _SETTLING_S = 45
 _APPLICATION = r'label_replace({}, "part", "$1", "pod", "(.+?)(-[0-9a-f]{{8,10}})?-([a-z0-9]{{5}}|[0-9]+)")'
@@ -69,36 +69,15 @@ def main() -> None:
     parser.add_argument("--requests", type=int, default=500, help="requests a second (%(default)s)")
     parser.add_argument("--lines", type=int, default=1000, help="log lines a second, with hello's (%(default)s)")
     args = parser.parse_args()
-    with _platform() as (kube, prometheus):
+    with own_platform() as platform:
+        links = {link["name"]: link["url"] for link in json.loads(platform.slipway("status", "--json").out)["links"]}
+        prometheus = links["monitoring/prometheus"]
         idle = _measure(prometheus, args.seconds)
-        with _load(kube, args.requests, args.lines - args.requests):
+        with _load(platform.kube, args.requests, args.lines - args.requests):
             loaded = _measure(prometheus, args.seconds)
             rates = [_sum(prometheus, query.format(args.seconds)) for query in (_REQUESTS, _LINES)]
     print(f"\n{rates[0]:.0f} requests and {rates[1]:.0f} log lines a second, {os.cpu_count()} cores\n")
     _print(idle, loaded)
-
-
-@contextlib.contextmanager
-def _platform() -> Iterator[tuple[Kubernetes, str]]:
-    """A client of its cluster, and Prometheus' address."""
-    with tempfile.TemporaryDirectory() as state:
-        os.environ |= {"SLIPWAY_STATE_DIR": state, "SLIPWAY_CLUSTER": f"bench-{os.getpid()}"}
-        try:
-            _slipway("up", "--yes")
-            links = {link["name"]: link["url"] for link in json.loads(_slipway("status", "--json"))["links"]}
-            kubeconfig = _slipway("cluster", "kubeconfig").strip()
-            with contextlib.closing(Kubernetes.connect(kubeconfig=kubeconfig, context=None)) as kube:
-                yield kube, links["monitoring/prometheus"]
-        finally:
-            _slipway("down", "--delete-data", "--yes")
-
-
-def _slipway(*args: str) -> str:
-    """What a command prints; its progress is not shown."""
-    done = subprocess.run([*_SLIPWAY, *args], capture_output=True, text=True, cwd=REPOSITORY, check=False)
-    if done.returncode:
-        sys.exit(f"slipway {' '.join(args)} ended with {done.returncode}: {done.stdout}{done.stderr}")
-    return done.stdout
 
 
 @contextlib.contextmanager

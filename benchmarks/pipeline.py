@@ -25,7 +25,7 @@ from statistics import median
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # the tests, whose tools are used here, are no package
 
 from adapters.paths import REPOSITORY
-from benchmarks.local import local_platform
+from benchmarks.own_platform import own_platform
 from tests.e2e.platform import Platform
 from tests.e2e.source import Source
 
@@ -36,7 +36,7 @@ def main() -> None:
     parser.add_argument("--runs", type=int, default=3, help="how often it is done (%(default)s)")
     runs = parser.parse_args().runs
     checks = {"lint": _timed(lambda: _make("lint")), "unit tests": _timed(lambda: _make("unit"))}
-    with local_platform() as platform, tempfile.TemporaryDirectory() as directory:
+    with own_platform() as platform, tempfile.TemporaryDirectory() as directory:
         source = Source(Path(directory) / "shop")
         found = [_push(platform, source, number) for number in range(runs)]
     _print(checks | {stage: median(each[stage] for each in found) for stage in found[0]})

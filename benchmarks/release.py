@@ -12,28 +12,28 @@ of its own. Times are medians; a ratio is over kubectl's way of the same directi
 from __future__ import annotations
 
 import argparse
-import contextlib
 import json
 import os
-import shutil
 import subprocess
 import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median
 from typing import Any
 
-from adapters.kubernetes import JsonObject, Kubernetes
-from adapters.paths import REPOSITORY
-from local.images import platform_binary
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # the tests, whose tools are used here, are no package
 
-_SLIPWAY = [sys.executable, "-m", "delivery"]
+from adapters.kubernetes import JsonObject, Kubernetes
+from benchmarks.own_platform import own_platform
+from local.images import platform_binary
+from tests.e2e.platform import Platform
+from tests.e2e.source import Source
+
 _LONGEST_S = 300
-_GIT = ["git", "-c", "user.name=bench", "-c", "user.email=bench@example.com"]
 
 
 @dataclass
@@ -55,59 +55,39 @@ def main() -> None:
     parser.add_argument("--runs", type=int, default=3, help="how often each is done (%(default)s)")
     runs = parser.parse_args().runs
     forth, back = Direction(), Direction()
-    with _platform() as (kube, kubeconfig), tempfile.TemporaryDirectory() as directory:
-        release = _build(Path(directory) / "shop")
+    with own_platform() as platform, tempfile.TemporaryDirectory() as directory:
+        kube = platform.kube
+        release = _build(platform, Source(Path(directory) / "shop"))
         for _ in range(runs):
-            forth.add(_measure(kube, "promote", release, "prod", "--override", "--reason", "benchmark"))
+            forth.add(_measure(platform, "promote", release, "prod", "--override", "--reason", "benchmark"))
             after = _image(kube)
-            back.add(_measure(kube, "rollback", "prod", "--reason", "benchmark"))
+            back.add(_measure(platform, "rollback", "prod", "--reason", "benchmark"))
             before = _image(kube)
-            _slipway("unhold", "prod", release)
-        kubectl = [str(platform_binary("kubectl")), "--kubeconfig", kubeconfig, "--namespace", "prod"]
+            platform.succeeds("unhold", "prod", release)
+        kubectl = [
+            str(platform_binary("kubectl")),
+            "--kubeconfig",
+            str(platform.cluster.kubeconfig),
+            "--namespace",
+            "prod",
+        ]
         for _ in range(runs):
             forth.kubectl.append(_set_image(kubectl, after))
             back.kubectl.append(_set_image(kubectl, before))
     _print({"promote": forth, "rollback": back}, runs)
 
 
-@contextlib.contextmanager
-def _platform() -> Iterator[tuple[Kubernetes, str]]:
-    with tempfile.TemporaryDirectory() as state:
-        os.environ |= {"SLIPWAY_STATE_DIR": state, "SLIPWAY_CLUSTER": f"bench-{os.getpid()}"}
-        try:
-            _slipway("up", "--yes")
-            kubeconfig = _slipway("cluster", "kubeconfig").strip()
-            with contextlib.closing(Kubernetes.connect(kubeconfig=kubeconfig, context=None)) as kube:
-                yield kube, kubeconfig
-        finally:
-            _slipway("down", "--delete-data", "--yes")
+def _build(platform: Platform, source: Source) -> str:
+    """A release of it; its tag."""
+    built = platform.succeeds("release", "build", "--source", str(source.directory), "--allow-unscanned", "--json")
+    return str(json.loads(built.out)["tag"])
 
 
-def _slipway(*args: str) -> str:
-    """What a command prints; its progress is not shown."""
-    done = subprocess.run([*_SLIPWAY, *args], capture_output=True, text=True, cwd=REPOSITORY, check=False)
-    if done.returncode:
-        sys.exit(f"slipway {' '.join(args)} ended with {done.returncode}: {done.stdout}{done.stderr}")
-    return done.stdout
-
-
-def _build(source: Path) -> str:
-    """A release with a change of hello; its tag."""
-    shutil.copytree(REPOSITORY / "services" / "hello", source / "services" / "hello")
-    application = source / "services" / "hello" / "hello" / "app.py"
-    text = application.read_text(encoding="utf-8")
-    application.write_text(text.replace("Hello from", "Hello again from"), encoding="utf-8")
-    for arguments in (["init", "--quiet"], ["add", "--all"], ["commit", "--quiet", "--message", "hello again"]):
-        subprocess.run([*_GIT, *arguments], cwd=source, check=True)
-    built = _slipway("release", "build", "--source", str(source), "--allow-unscanned", "--json")
-    return str(json.loads(built)["tag"])
-
-
-def _measure(kube: Kubernetes, *args: str) -> dict[str, float]:
+def _measure(platform: Platform, *args: str) -> dict[str, float]:
     """Run a command that moves prod; its seconds by part."""
-    rollout = _Rollout(kube)
+    rollout = _Rollout(platform.kube)
     began = time.monotonic()
-    seconds: dict[str, float] = json.loads(_slipway(*args, "--yes", "--json"))["seconds"]
+    seconds: dict[str, float] = json.loads(platform.succeeds(*args, "--yes", "--json").out)["seconds"]
     whole = time.monotonic() - began
     pods = rollout.seconds()
     verification = seconds.pop("verify", 0.0)

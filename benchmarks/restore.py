@@ -21,7 +21,7 @@ from statistics import median
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # the tests, whose tools are used here, are no package
 
-from benchmarks.local import local_platform
+from benchmarks.own_platform import own_platform
 from tests.e2e.bad_release import FAILS, PROD, Moments, Shop, suffer
 
 _INTERVAL_S = 5
@@ -50,7 +50,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--runs", type=int, default=3, help="how often it is done (%(default)s)")
     runs = parser.parse_args().runs
-    with local_platform() as platform, tempfile.TemporaryDirectory() as directory:
+    with own_platform() as platform, tempfile.TemporaryDirectory() as directory:
         shop = Shop(platform, Path(directory) / "shop")
         platform.succeeds(
             "promote", shop.build("\n        # the first"), PROD, "--override", "--reason", "benchmark", "--yes"

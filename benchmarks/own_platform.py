@@ -16,7 +16,7 @@ from tests.e2e.platform import Platform, slipway
 
 
 @contextlib.contextmanager
-def local_platform() -> Iterator[Platform]:
+def own_platform() -> Iterator[Platform]:
     """As `slipway up` makes it, in a state directory that nobody else uses."""
     name = f"bench-{os.getpid()}"
     with tempfile.TemporaryDirectory() as state:
