@@ -12,7 +12,9 @@ import base64
 import binascii
 import hashlib
 import os
+import threading
 from collections.abc import Mapping
+from concurrent.futures import Future
 from pathlib import Path
 
 from cryptography.exceptions import InvalidTag
@@ -27,7 +29,8 @@ _NONCE_BYTES = 12
 _CHECK_WORD = "pulumi"
 _VERSION = "v1"
 
-_keys: dict[str, bytes] = {}  # by what they were derived from, hashed
+_keys: dict[str, Future[bytes]] = {}  # by what they were derived from, hashed
+_beginning = threading.Lock()
 
 
 class Passphrase:
@@ -50,11 +53,8 @@ class Passphrase:
     @classmethod
     def open(cls, passphrase: str, encryptionsalt: str) -> Passphrase:
         """The crypter of a stack whose file says `encryptionsalt`; raises `BadInput` for a wrong passphrase."""
-        version, _, rest = encryptionsalt.partition(":")
-        salt, _, check = rest.partition(":")
-        if version != _VERSION or not check:
-            raise _malformed("encryptionsalt", "v1:<base64 salt>:v1:<nonce>:<ciphertext>")
-        crypter = cls(_derive(passphrase, _decode(salt, "encryptionsalt")))
+        salt, check = _parts(encryptionsalt)
+        crypter = cls(_derive(passphrase, salt))
         if crypter.decrypt(check) != _CHECK_WORD:
             raise _wrong_passphrase()
         return crypter
@@ -100,22 +100,51 @@ def find_passphrase(environ: Mapping[str, str] = os.environ) -> str:
     )
 
 
+def derive_ahead(passphrase: str, encryptionsalt: str) -> None:
+    """Begin to derive the key that `Passphrase.open` of the same will want; raises `BadInput` for a malformed salt."""
+    _begin(passphrase, _parts(encryptionsalt)[0])
+
+
 def derived_keys() -> dict[str, str]:
     """The keys that this process has derived, for a process of its own that is to `know` them; never print them."""
-    return {name: _encode(key) for name, key in _keys.items()}
+    return {name: _encode(key.result()) for name, key in _keys.items()}
 
 
 def know(keys: Mapping[str, str]) -> None:
     """Take keys that another process has derived."""
-    _keys.update({name: _decode(key, "a key") for name, key in keys.items()})
+    for name, key in keys.items():
+        _keys[name] = Future()
+        _keys[name].set_result(_decode(key, "a key"))
 
 
 def _derive(passphrase: str, salt: bytes) -> bytes:
-    """A third of a second each: kept, since the same stack is opened several times."""
+    return _begin(passphrase, salt).result()
+
+
+def _begin(passphrase: str, salt: bytes) -> Future[bytes]:
+    """A third of a second each: kept, since the same stack is opened several times.
+
+    The thread runs one function of OpenSSL and nothing of Python's: it shares a core with whoever loads meanwhile.
+    """
     name = hashlib.sha256(salt + passphrase.encode()).hexdigest()
-    if name not in _keys:
-        _keys[name] = hashlib.pbkdf2_hmac("sha256", passphrase.encode(), salt, _ITERATIONS, _KEY_BYTES)
-    return _keys[name]
+    with _beginning:
+        if name not in _keys:
+            key = _keys[name] = Future[bytes]()
+            threading.Thread(target=lambda: key.set_result(_pbkdf2(passphrase, salt)), name="key", daemon=True).start()
+        return _keys[name]
+
+
+def _pbkdf2(passphrase: str, salt: bytes) -> bytes:
+    return hashlib.pbkdf2_hmac("sha256", passphrase.encode(), salt, _ITERATIONS, _KEY_BYTES)
+
+
+def _parts(encryptionsalt: str) -> tuple[bytes, str]:
+    """The salt, and the encrypted word by which a wrong passphrase is noticed; raises `BadInput`."""
+    version, _, rest = encryptionsalt.partition(":")
+    salt, _, check = rest.partition(":")
+    if version != _VERSION or not check:
+        raise _malformed("encryptionsalt", "v1:<base64 salt>:v1:<nonce>:<ciphertext>")
+    return _decode(salt, "encryptionsalt"), check
 
 
 def _encode(data: bytes) -> str:

@@ -5,13 +5,14 @@ Loaded before anything else is, so what takes time to load is loaded where it is
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from adapters.errors import BadInput
+from adapters.errors import BadInput, SlipwayError
 from adapters.paths import REPOSITORY
 from delivery.console import Console
 from delivery.platform import Platform, TeamPlatform
@@ -34,6 +35,10 @@ def _prepare_engine() -> None:
     from local.engine.spare import SPARE  # noqa: PLC0415 - a team may have no need of it
 
     SPARE.prepare()
+    from local.platform.configuration import Configuration  # noqa: PLC0415 - as above; the engine loads by now
+
+    with contextlib.suppress(SlipwayError, OSError):  # whoever opens the stacks is told what is wrong
+        Configuration().open_ahead()
 
 
 def _dismiss_engine() -> None:
@@ -73,7 +78,7 @@ class Seams:
     commands: Callable[[str], PulumiCommand] = _command
     prepare_engine: Callable[[], None] = _prepare_engine
     dismiss_engine: Callable[[], None] = _dismiss_engine
-    """Let the local engine load beforehand, and end what nobody had a use for."""
+    """Let the local engine load and the secrets' key be derived beforehand; end an engine that nobody had a use for."""
     local_platform: Callable[[], Any] = _local_platform
     """Gives a class like `local.platform.LocalPlatform`."""
     clusters: Callable[[], Any] = _clusters

@@ -16,7 +16,7 @@ from typing import Any
 
 from adapters import yamledit
 from adapters.command import run
-from adapters.passphrase import Passphrase
+from adapters.passphrase import Passphrase, derive_ahead
 from adapters.paths import REPOSITORY, state_dir
 from adapters.stackfile import StackFile, stack_names, stack_path
 from local.certificates import Authority, save_private
@@ -90,8 +90,16 @@ class Configuration:
 
     def crypter(self) -> Passphrase:
         """Opens the secrets of every stack: they share a salt, so that opening costs a third of a second only once."""
+        return Passphrase.open(*self._opened_by())
+
+    def open_ahead(self) -> None:
+        """Let the key that `crypter` will want be derived meanwhile, where there is a stack to open."""
+        if self.exists and self.stacks():
+            derive_ahead(*self._opened_by())
+
+    def _opened_by(self) -> tuple[str, str]:
         salt = self.stack(self.stacks()[0]).encryption_salt or ""
-        return Passphrase.open(self._passphrase_file.read_text(encoding="utf-8"), salt)
+        return self._passphrase_file.read_text(encoding="utf-8"), salt
 
     def generate(self, here: Here) -> None:
         """Make the directory: it is there whole or not at all."""

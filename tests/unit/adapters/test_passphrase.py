@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from adapters import passphrase as passphrases
 from adapters.errors import BadInput
 from adapters.passphrase import Passphrase, find_passphrase
 
@@ -88,3 +89,13 @@ def test_the_passphrase_is_looked_for_where_pulumi_looks(tmp_path: Path) -> None
         find_passphrase({})
     with pytest.raises(BadInput, match="cannot be read"):
         find_passphrase({"PULUMI_CONFIG_PASSPHRASE_FILE": str(tmp_path / "nothing")})
+
+
+def test_a_key_that_is_derived_ahead_is_the_one_that_opens(monkeypatch: pytest.MonkeyPatch) -> None:
+    crypter, salt = Passphrase.create("of tomorrow")
+    monkeypatch.setattr(passphrases, "_keys", {})
+    passphrases.derive_ahead("of tomorrow", salt)
+    assert Passphrase.open("of tomorrow", salt).decrypt(crypter.encrypt("a secret")) == "a secret"
+    assert len(passphrases.derived_keys()) == 1
+    with pytest.raises(BadInput, match="malformed"):
+        passphrases.derive_ahead("of tomorrow", "no salt")
