@@ -98,7 +98,7 @@ def _service_account() -> KubeConfig | None:
 
 def _parse(text: str, path: Path | None) -> KubeConfig:
     try:
-        given = {key: value for key, value in (yaml.safe_load(text) or {}).items() if value is not None}
+        given = {key: value for key, value in (yaml.load(text, yaml.CSafeLoader) or {}).items() if value is not None}
         # kubectl leaves `contexts: null` behind when the last one is deleted.
         return KubeConfig.from_dict({"clusters": [], "contexts": []} | given, fname=path)
     except (yaml.YAMLError, msgspec.ValidationError, KeyError, TypeError, AttributeError) as error:

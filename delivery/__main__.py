@@ -1,8 +1,6 @@
 """`python -m delivery` is `slipway`."""
 
-import sys
-
-from delivery.cli import main
+from delivery.cli import run
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run()

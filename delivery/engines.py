@@ -97,7 +97,7 @@ def backend_env(config_dir: Path, environ: Mapping[str, str]) -> dict[str, str]:
 
 def _names_backend(project: Path) -> bool:
     try:
-        settings = yaml.safe_load(project.read_text(encoding="utf-8"))
+        settings = yaml.load(project.read_text(encoding="utf-8"), yaml.CSafeLoader)
     except (OSError, yaml.YAMLError):
         return False  # the CLI itself says what is wrong with it
     return isinstance(settings, dict) and bool(settings.get("backend"))

@@ -98,7 +98,7 @@ def _made_own(path: str, text: str, environment: str, service: str) -> str:
                     allowed=f"each selector names one of {' and '.join(_OWN)} with `=`",
                     fix='Add environment="${environment}" to it',
                 )
-    document = yaml.safe_load(text)
+    document = yaml.load(text, yaml.CSafeLoader)
     for group in document["groups"]:
         group["labels"] = names | group.get("labels", {})
     return yaml.safe_dump(document, sort_keys=False, width=1000, allow_unicode=True)

@@ -81,7 +81,7 @@ def rules_of(environment: str, service: str, objectives: Objectives, runbooks: s
     ]
     for alert in alerts:
         alert["annotations"]["runbook_url"] = f"{runbooks}{alert['alert']}.md"
-    text = yaml.safe_dump({"groups": groups}, sort_keys=False, width=1000, allow_unicode=True)
+    text = yaml.dump({"groups": groups}, Dumper=yaml.CSafeDumper, sort_keys=False, width=1000, allow_unicode=True)
     return RuleFile.parse(f"rules of the objectives of {service} in {environment}", text).text
 
 

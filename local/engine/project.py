@@ -220,7 +220,7 @@ def _defaults(project: str, declared: Mapping[str, Any]) -> dict[str, object]:
 
 def _read_yaml(path: Path) -> dict[str, Any]:
     try:
-        data = yaml.safe_load(path.read_text(encoding="utf-8"))
+        data = yaml.load(path.read_text(encoding="utf-8"), yaml.CSafeLoader)
     except FileNotFoundError:
         raise BadInput(
             "there is no Pulumi project here", where=str(path), fix="Name a configuration directory"

@@ -268,3 +268,8 @@ def test_many_changes_one_after_another_say_what_a_plain_document_says(seed: int
         text = edit(text, model)
         assert parse(text) == model
         assert text.startswith("# kept\n")
+
+
+def test_a_byte_order_mark_stays_and_shifts_nothing() -> None:
+    assert edit("\ufeffa: 1  # one\nb: 2\n", {"a": 1, "b": 3}) == "\ufeffa: 1  # one\nb: 3\n"
+    assert edit("\ufeffa: 1\n", {"a": 4}) == "\ufeffa: 4\n"
