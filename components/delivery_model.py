@@ -66,16 +66,53 @@ def _check_key(pem: str, info: ValidationInfo) -> str:
     return pem
 
 
+class Identity(Model):
+    """Somebody whom an OIDC issuer knows, as Sigstore certifies it: https://docs.sigstore.dev/certificate_authority."""
+
+    issuer: str = Field(
+        pattern=r"^https://\S+$",
+        description="Who says so, for GitHub's workflows `https://token.actions.githubusercontent.com`.",
+    )
+    subject: str = Field(
+        min_length=1,
+        description="Who it is, exactly as in the certificate: a workflow as "
+        "`https://github.com/OWNER/REPOSITORY/.github/workflows/FILE@refs/heads/main`, a person as an e-mail address.",
+    )
+
+    def __str__(self) -> str:
+        return f"{self.subject} ({self.issuer})"
+
+
 class SignerSettings(Model):
-    """Somebody whose signature counts here."""
+    """Somebody whose signature counts here, known by a key or by an identity."""
 
     roles: Annotated[tuple[Role, ...], Field(strict=False, min_length=1)] = Field(
         description="What the signature counts for. builder: where an image comes from, its parts and its scan; "
         "verifier: how a release did in an environment, and what was done with it; approver: a person's sign-off."
     )
-    key: Annotated[str, AfterValidator(_check_key)] = Field(
+    key: Annotated[str, AfterValidator(_check_key)] | None = Field(
+        default=None,
         description="Public key, PEM, ECDSA on P-256 (`openssl pkey -in KEY -pubout`). The private half of "
-        "an approver's belongs neither into CI nor into the cluster."
+        "an approver's belongs neither into CI nor into the cluster.",
+    )
+    identity: Identity | None = Field(
+        default=None, description="In place of a key: who signs with certificates of Sigstore that live for minutes."
+    )
+
+    @model_validator(mode="after")
+    def _is_known_by_one(self) -> Self:
+        if (self.key is None) == (self.identity is None):
+            raise ValueError("a signer is known by `key` or by `identity`, and by one of them")
+        return self
+
+
+class SigstoreSettings(Model):
+    """The Sigstore whose certificates identities sign with."""
+
+    trust_config: str | None = Field(
+        default=None,
+        description="File of its addresses and keys (`ClientTrustConfig`, JSON), relative to the configuration "
+        "directory. Default: the public instance, https://sigstore.dev, whose log names repository and workflow.",
     )
 
 
@@ -239,10 +276,12 @@ MAY_DIFFER = ("replicas", "resources", "autoscaling", "ingress.host", "environme
 Signers = dict[SignerName, SignerSettings]
 
 
-def check_keys_differ(signers: Signers) -> Signers:
-    """Refuses one key under two names: whoever has it could approve what they built."""
+def check_signers_differ(signers: Signers) -> Signers:
+    """Refuses one key, or one identity, under two names: whoever has it could approve what they built."""
     names: dict[Any, str] = {}
     for name, signer in signers.items():
-        if (other := names.setdefault("".join(signer.key.split()), name)) != name:
-            raise ValueError(f"{other} and {name} have the same key: one person is one signer, with all roles")
+        known_by = signer.identity or "".join((signer.key or "").split())
+        if (other := names.setdefault(known_by, name)) != name:
+            what = "identity" if signer.identity else "key"
+            raise ValueError(f"{other} and {name} have the same {what}: one person is one signer, with all roles")
     return signers

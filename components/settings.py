@@ -30,7 +30,8 @@ from components.delivery_model import (
     MayDiffer,
     ScanRules,
     Signers,
-    check_keys_differ,
+    SigstoreSettings,
+    check_signers_differ,
 )
 from components.github_model import GithubModel
 from components.model import (
@@ -200,6 +201,9 @@ class EnvironmentSettings(ClusterSettings):
         default=(), description="Images that must not run here. Every engine and command refuses them."
     )
     signers: Signers = Field(default={}, description="Whose signatures count here and for what, by name.")
+    sigstore: SigstoreSettings = Field(
+        default_factory=SigstoreSettings, description="Where signers have certificates from that sign by an identity."
+    )
     gates: Annotated[tuple[GateEntry, ...], Field(strict=False)] = Field(
         default=(), description="What a release must carry before it may enter. Default: nothing."
     )
@@ -224,6 +228,12 @@ class EnvironmentSettings(ClusterSettings):
     baking: Baking | None = Field(
         default=None, description="The release that bakes now. Written by promotion. Default: none does."
     )
+
+    @property
+    def trust_config(self) -> Path | None:
+        """The file of the Sigstore in use; None for the public instance."""
+        named = self.sigstore.trust_config
+        return None if named is None else self._directory / Path(named).expanduser()
 
     @property
     def controls(self) -> Mapping[str, Image]:
@@ -303,8 +313,8 @@ class EnvironmentSettings(ClusterSettings):
 
     @field_validator("signers")
     @classmethod
-    def _keys_differ(cls, signers: Signers) -> Signers:
-        return check_keys_differ(signers)
+    def _signers_differ(cls, signers: Signers) -> Signers:
+        return check_signers_differ(signers)
 
     @field_validator("services")
     @classmethod

@@ -108,7 +108,7 @@ def _found(
 
 
 def _check_entitled(store: ReleaseStore, signer: Signer, release: Release, called: str, stack: str) -> None:
-    known = store.trust.name_of(signer.public_pem)
+    known = store.trust.name_of(signer.known_by)
     if known is None or _APPROVER not in store.trust.roles_of(known):
         raise Refused(
             f"{signer.name} is no approver in {stack}, so the word would not count",

@@ -24,4 +24,5 @@ def open_store(workspace: Workspace, stack: str) -> Iterator[tuple[ReleaseStore,
     settings = workspace.environment(stack)
     file = StackFile.load(workspace.path(stack))
     with open_registry(settings, file, lambda: workspace.crypter(stack)) as registry:
-        yield ReleaseStore(registry, Trust(settings.signers), Kept(cache_dir() / "proof")), registry
+        trust = Trust(settings.signers, settings.trust_config)
+        yield ReleaseStore(registry, trust, Kept(cache_dir() / "proof")), registry

@@ -82,13 +82,13 @@ class ReleaseBuild(Making):
 
     def _require_trusted(self) -> None:
         """Nothing is built whose proof would not count in the end."""
-        known = self.store.trust.name_of(self.signer.public_pem)
+        known = self.store.trust.name_of(self.signer.known_by)
         if known is None or _ROLE not in self.store.trust.roles_of(known):
             what = "is unknown" if known is None else f"is {known}'s, who is no {_ROLE}"
             raise Refused(
-                f"the key that {self.signer.name} signs with {what}, so no proof of this build would count",
+                f"what {self.signer.name} signs with {what}, so no proof of this build would count",
                 where="slipway:signers",
-                fix=f"Name its public half there, with the role {_ROLE}",
+                fix=f"Name the public half of the key, or the identity, there, with the role {_ROLE}",
             )
 
     def _make(self, service: SourceService, scratch: Path) -> Image:

@@ -1,8 +1,9 @@
 """Signatures: DSSE envelopes (https://github.com/secure-systems-lab/dsse) over in-toto statements, in Sigstore bundles.
 
 A signature is ECDSA on P-256 with SHA-256, the default of cosign, which reads these bundles:
-`cosign verify-blob-attestation --bundle … --key … --type … --insecure-ignore-tlog`. Keys are the trust: whose they
-are and what their word counts for is configuration (`slipway:signers`), so nobody else has to be reached to judge one.
+`cosign verify-blob-attestation --bundle … --key … --type … --insecure-ignore-tlog`. Who is trusted, and what for, is
+configuration (`slipway:signers`): whoever has a key, which can be judged without anybody else, or an identity
+(`identity`).
 Source of the bundle: https://github.com/sigstore/protobuf-specs, `sigstore_bundle.proto`, version 0.3.
 """
 
@@ -23,6 +24,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from adapters.errors import BadInput
 from delivery.releases.artifact import canonical
+from delivery.releases.identity import NotBelieved, Person, Sigstore, person_in
 
 BUNDLE_TYPE = "application/vnd.dev.sigstore.bundle.v0.3+json"
 PAYLOAD_TYPE = "application/vnd.in-toto+json"
@@ -37,9 +39,30 @@ def pre_authentication_encoding(payload_type: str, payload: bytes) -> bytes:
     return b"DSSEv1 %d %b %d %b" % (len(kind), kind, len(payload), payload)
 
 
-@dataclass(frozen=True)
-class Signer:
+KnownBy = str | Person
+"""A public key, PEM, or an identity."""
+
+
+class Signer(Protocol):
     """Somebody who signs here: the name and the role are what the signature is meant to count as."""
+
+    @property
+    def name(self) -> str: ...  # noqa: D102
+
+    @property
+    def role(self) -> str: ...  # noqa: D102
+
+    @property
+    def known_by(self) -> KnownBy:
+        """What `slipway:signers` knows them by."""
+
+    def sign(self, statement: Mapping[str, Any]) -> bytes:
+        """A bundle with the statement in it."""
+
+
+@dataclass(frozen=True)
+class KeySigner:
+    """Somebody who signs with a key."""
 
     name: str
     role: str
@@ -66,9 +89,24 @@ class Signer:
         return canonical(bundle)
 
     @property
+    def known_by(self) -> str:
+        """The public half of the key."""
+        return self.public_pem
+
+    @property
     def public_pem(self) -> str:
         """The public half of the key, as `slipway:signers` has it."""
         return public_pem(self._key.public_key())
+
+
+class IdentityEntry(Protocol):
+    """Who an OIDC issuer says that somebody is (`components.delivery_model.Identity`)."""
+
+    @property
+    def issuer(self) -> str: ...  # noqa: D102
+
+    @property
+    def subject(self) -> str: ...  # noqa: D102
 
 
 class SignerEntry(Protocol):
@@ -78,7 +116,10 @@ class SignerEntry(Protocol):
     def roles(self) -> tuple[str, ...]: ...  # noqa: D102
 
     @property
-    def key(self) -> str: ...  # noqa: D102
+    def key(self) -> str | None: ...  # noqa: D102
+
+    @property
+    def identity(self) -> IdentityEntry | None: ...  # noqa: D102
 
 
 @dataclass(frozen=True)
@@ -91,62 +132,109 @@ class Opened:
     fault: str | None
 
 
-class Trust:
-    """Whose signatures count, as one environment's configuration says."""
+@dataclass(frozen=True)
+class _Known:
+    """One of those whose signatures count."""
 
-    def __init__(self, signers: Mapping[str, SignerEntry]) -> None:
-        self._known: dict[str, tuple[str, tuple[str, ...], ec.EllipticCurvePublicKey]] = {}
+    name: str
+    roles: tuple[str, ...]
+
+
+class Trust:
+    """Whose signatures count, as one environment's configuration says. `trust_config` is the Sigstore of identities."""
+
+    def __init__(self, signers: Mapping[str, SignerEntry], trust_config: Path | None = None) -> None:
+        self._keys: dict[str, tuple[_Known, ec.EllipticCurvePublicKey]] = {}
+        self._identities: dict[Person, _Known] = {}
+        self._sigstore = Sigstore(trust_config)
         for name, signer in signers.items():
-            key = read_public_key(signer.key, name)
-            other = self._known.setdefault(hint_of(key), (name, tuple(signer.roles), key))[0]
-            if other != name:
+            known = other = _Known(name, tuple(signer.roles))
+            if signer.key is not None:
+                key = read_public_key(signer.key, name)
+                other, _ = self._keys.setdefault(hint_of(key), (known, key))
+            elif signer.identity is not None:
+                person = Person(signer.identity.issuer, signer.identity.subject)
+                other = self._identities.setdefault(person, known)
+            if other is not known:
+                what = "key" if signer.identity is None else "identity"
                 raise BadInput(
-                    f"{other} and {name} have the same key, so nobody can tell who signed",
+                    f"{other.name} and {name} have the same {what}, so nobody can tell who signed",
                     where="slipway:signers",
-                    fix="Give each signer a key of their own, or one signer both roles",
+                    fix="Give each signer a key or an identity of their own, or one signer both roles",
                 )
 
-    def name_of(self, public: str) -> str | None:
-        """Who has the key of this PEM text; None if it is unknown."""
-        known = self._known.get(hint_of(read_public_key(public, "")))
-        return known[0] if known else None
+    @property
+    def sigstore(self) -> Sigstore | None:
+        """Where identities have their certificates from; None if only keys are trusted."""
+        return self._sigstore if self._identities else None
+
+    def name_of(self, known_by: KnownBy) -> str | None:
+        """Who has this key, or this identity; None if it is unknown."""
+        if isinstance(known_by, Person):
+            known = self._identities.get(known_by)
+        else:
+            known, _ = self._keys.get(hint_of(read_public_key(known_by, "")), (None, None))
+        return known.name if known else None
 
     def roles_of(self, name: str) -> tuple[str, ...]:
         """The roles of a signer; empty for one who is unknown."""
-        return next((roles for known, roles, _ in self._known.values() if known == name), ())
+        everybody = (*(known for known, _ in self._keys.values()), *self._identities.values())
+        return next((known.roles for known in everybody if known.name == name), ())
 
     def open(self, bundle: bytes) -> Opened:
-        """Look into a bundle. `fault` is None only if a known key signed exactly the statement that is in it."""
+        """Look into a bundle. `fault` is None only if somebody known signed exactly the statement that is in it.
+
+        Raises `Unreachable` or `BadInput` only where an identity signed, and it is not to be had what its Sigstore's
+        keys are.
+        """
         try:
             contained = _Contained.of(bundle)
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
             return Opened({}, None, (), "it is no bundle with a statement in it")
-        name, roles, fault = self._judge(contained)
+        known, fault = self._judge_certified(bundle, contained) if contained.is_certified else self._judge(contained)
         if fault is None and contained.payload_type != PAYLOAD_TYPE:
             fault = f"what is signed is of another type: {contained.payload_type}"
         if fault is None and contained.statement.get("_type") != STATEMENT_TYPE:
             fault = "what is signed is no in-toto statement"
-        return Opened(contained.statement, name, roles, fault)
+        return Opened(contained.statement, known.name if known else None, known.roles if known else (), fault)
 
-    def _judge(self, bundle: _Contained) -> tuple[str | None, tuple[str, ...], str | None]:
-        """Name, roles and fault. The hint only says which key to try first; the signature says whose it is."""
+    def _judge(self, bundle: _Contained) -> tuple[_Known | None, str | None]:
+        """Who, and the fault. The hint only says which key to try first; the signature says whose it is."""
         if not bundle.signatures:
-            return None, (), "it is not signed"
-        likely = self._known.get(bundle.hint)
-        for name, roles, key in [*([likely] if likely else []), *self._known.values()]:
+            return None, "it is not signed"
+        likely = self._keys.get(bundle.hint)
+        for known, key in [*([likely] if likely else []), *self._keys.values()]:
             if any(_holds(key, signature, bundle.signed) for signature in bundle.signatures):
-                return name, roles, None
+                return known, None
         if likely:
-            return None, (), f"the signature is not one by the key of {likely[0]} over this content"
-        return None, (), "it is signed with a key that is unknown here"
+            return None, f"the signature is not one by the key of {likely[0].name} over this content"
+        return None, "it is signed with a key that is unknown here"
+
+    def _judge_certified(self, bundle: bytes, contained: _Contained) -> tuple[_Known | None, str | None]:
+        """Who, and the fault. The certificate says who, and Sigstore's rules whether to believe that."""
+        if not contained.signatures:
+            return None, "it is not signed"
+        if not self._identities:
+            return None, "it is signed by an identity, and none is known here"
+        try:
+            person = person_in(bundle)
+            if (known := self._identities.get(person)) is None:
+                return None, f"it is signed by an identity that is unknown here: {person}"
+            if self._sigstore.payload_of(bundle, person) != contained.payload:
+                return None, "it can be read in two ways"
+        except NotBelieved as error:
+            return None, str(error)
+        return known, None
 
 
 @dataclass(frozen=True)
 class _Contained:
     """What is in a bundle, before anybody believes it."""
 
+    is_certified: bool
     hint: str
     payload_type: str
+    payload: bytes
     statement: Mapping[str, Any]
     signed: bytes
     signatures: tuple[bytes, ...]
@@ -162,9 +250,13 @@ class _Contained:
         statement = json.loads(payload)
         if not isinstance(statement, dict):
             raise TypeError(statement)
+        material = parsed["verificationMaterial"]
+        is_certified = "certificate" in material
         return cls(
-            hint=str(parsed["verificationMaterial"]["publicKey"].get("hint", "")),
+            is_certified=is_certified,
+            hint="" if is_certified else str(material["publicKey"].get("hint", "")),
             payload_type=payload_type,
+            payload=payload,
             statement=statement,
             signed=pre_authentication_encoding(payload_type, payload),
             signatures=tuple(_unbase64(signature["sig"]) for signature in envelope.get("signatures") or []),

@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from adapters.registry import RegistryClient, digest_of
 from components.delivery_model import SignerSettings
 from delivery.releases.artifact import EMPTY, MANIFEST_TYPE, Release, descriptor, manifest
-from delivery.releases.signing import Signer, Trust
+from delivery.releases.signing import KeySigner, Trust
 from delivery.releases.store import ReleaseStore
 from tests.integration.registry import serving
 
@@ -44,7 +44,7 @@ def registry(project: str) -> Iterator[RegistryClient]:
 
 
 @pytest.fixture(scope="session")
-def signers(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Signer]:
+def signers(tmp_path_factory: pytest.TempPathFactory) -> dict[str, KeySigner]:
     """One signer for each role, by name, and a `stranger` whom nobody trusts."""
     folder = tmp_path_factory.mktemp("signers")
     made = {}
@@ -53,12 +53,12 @@ def signers(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Signer]:
             serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
         )
         (folder / name).write_bytes(pem)
-        made[name] = Signer.from_file(Path(folder / name), name=name, role=role)
+        made[name] = KeySigner.from_file(Path(folder / name), name=name, role=role)
     return made
 
 
 @pytest.fixture(scope="session")
-def trust(signers: dict[str, Signer]) -> Trust:
+def trust(signers: dict[str, KeySigner]) -> Trust:
     return Trust({name: SignerSettings(roles=(role,), key=signers[name].public_pem) for name, role in ROLES.items()})
 
 

@@ -18,7 +18,7 @@ from delivery.platform import TeamPlatform
 from delivery.releases import bootstrap
 from delivery.releases.artifact import REPOSITORY, Release
 from delivery.releases.proof import Kind, Piece
-from delivery.releases.signing import Signer
+from delivery.releases.signing import KeySigner
 from delivery.releases.store import ReleaseStore
 from delivery.workspace import Workspace
 from local.platform.signers import Signers
@@ -172,7 +172,7 @@ def test_what_was_built_or_has_no_digest_or_no_signer_is_left_alone(
 
 
 def test_what_was_deployed_there_did_not_begin_it(
-    platform: Platform, statements: Statements, store: ReleaseStore, image: str, signers: dict[str, Signer]
+    platform: Platform, statements: Statements, store: ReleaseStore, image: str, signers: dict[str, KeySigner]
 ) -> None:
     platform.runs("test", {"hello": f"hello:dev@{image}"})
     platform.begin("test")

@@ -17,7 +17,7 @@ from delivery.releases.artifact import REPOSITORY, Release
 from delivery.releases.making import BuildOptions
 from delivery.releases.proof import Kind, Piece
 from delivery.releases.scan import Finding
-from delivery.releases.signing import Signer
+from delivery.releases.signing import KeySigner
 from delivery.releases.source import SourceService
 from delivery.releases.store import ReleaseStore
 from local.images import BuiltImage
@@ -28,7 +28,7 @@ OF_AN_IMAGE = {Kind.PROVENANCE, Kind.SBOM, Kind.SCAN}
 
 
 @pytest.fixture
-def bench(tmp_path: Path, store: ReleaseStore, registry: RegistryClient, signers: dict[str, Signer]) -> Bench:
+def bench(tmp_path: Path, store: ReleaseStore, registry: RegistryClient, signers: dict[str, KeySigner]) -> Bench:
     return Bench(Sources(tmp_path / "shop", "api", "web"), store, registry, signers["ci"])
 
 
@@ -201,14 +201,14 @@ def test_a_tag_that_is_anothers_is_refused_before_anything_is_pushed(bench: Benc
 
 @pytest.mark.parametrize("name", ["stranger", "alice", "verifier"])
 def test_whose_word_does_not_count_for_builds_builds_nothing(
-    bench: Bench, signers: dict[str, Signer], name: str
+    bench: Bench, signers: dict[str, KeySigner], name: str
 ) -> None:
     with pytest.raises(Refused, match=f"the key that {name} signs with"):
         bench.build(signer=signers[name])
     assert bench.builder.built == []
 
 
-def test_provenance_by_somebody_else_makes_no_image_known(bench: Bench, signers: dict[str, Signer]) -> None:
+def test_provenance_by_somebody_else_makes_no_image_known(bench: Bench, signers: dict[str, KeySigner]) -> None:
     """Whoever can push could else make CI take over an image of theirs: the tag by content is only a hint."""
     built = bench.build()
     digest = built.release.services["api"]

@@ -16,7 +16,7 @@ import pytest
 from adapters.registry import RegistryClient
 from delivery.releases.artifact import REPOSITORY, Release
 from delivery.releases.proof import PREDICATE_TYPE, Kind
-from delivery.releases.signing import Signer
+from delivery.releases.signing import KeySigner
 from delivery.releases.store import ReleaseStore
 from tests.tools.build import find_cosign
 
@@ -52,7 +52,7 @@ def downloaded(  # noqa: PLR0917 - fixtures, by name
     cosign: Path,
     store: ReleaseStore,
     release: Release,
-    signers: dict[str, Signer],
+    signers: dict[str, KeySigner],
     registry: RegistryClient,
     tmp_path: Path,
 ) -> Callable[[Kind, str], Files]:
@@ -98,7 +98,7 @@ def test_cosign_believes_no_proof_of_another_release(downloaded: Callable[[Kind,
     assert "digest" in done.stderr
 
 
-def test_cosign_believes_no_other_key(downloaded: Callable[[Kind, str], Files], signers: dict[str, Signer]) -> None:
+def test_cosign_believes_no_other_key(downloaded: Callable[[Kind, str], Files], signers: dict[str, KeySigner]) -> None:
     files = downloaded(Kind.SIGN_OFF, "alice")
     (files.folder / "key.pem").write_text(signers["stranger"].public_pem)
     done = files.verify()

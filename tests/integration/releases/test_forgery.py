@@ -14,7 +14,7 @@ from adapters.registry import RegistryClient, digest_of
 from delivery.releases import proof
 from delivery.releases.artifact import MANIFEST_TYPE, REPOSITORY, Release, descriptor
 from delivery.releases.proof import Kind, Piece, Tag
-from delivery.releases.signing import Signer, Trust
+from delivery.releases.signing import KeySigner, Trust
 from delivery.releases.store import ReleaseStore
 
 PASSED = {"stack": "stage", "suite": "smoke", "result": "pass", "configuration": "0" * 12, "by": "verifier"}
@@ -77,7 +77,7 @@ def judged(registry: RegistryClient, trust: Trust) -> Judged:
 
 
 @pytest.fixture
-def attach(store: ReleaseStore, release: Release, signers: dict[str, Signer]) -> Attach:
+def attach(store: ReleaseStore, release: Release, signers: dict[str, KeySigner]) -> Attach:
     """Attaches a piece to the release, signed by the verifier or by another."""
 
     def attach(
@@ -94,7 +94,7 @@ def verified(attach: Attach) -> Piece:
 
 
 def test_forged_by_a_key_that_nobody_trusts(
-    attacker: Attacker, release: Release, signers: dict[str, Signer], judged: Judged
+    attacker: Attacker, release: Release, signers: dict[str, KeySigner], judged: Judged
 ) -> None:
     forged = signers["stranger"].sign(proof.statement(REPOSITORY, release.digest, Kind.SIGN_OFF, PASSED))
     tag = attacker.put_bundle(forged, release, Kind.SIGN_OFF)
@@ -102,7 +102,7 @@ def test_forged_by_a_key_that_nobody_trusts(
 
 
 def test_forged_in_the_name_of_another(
-    attacker: Attacker, verified: Piece, release: Release, signers: dict[str, Signer], judged: Judged
+    attacker: Attacker, verified: Piece, release: Release, signers: dict[str, KeySigner], judged: Judged
 ) -> None:
     forged = json.loads(signers["stranger"].sign(proof.statement(REPOSITORY, release.digest, Kind.SOAK, PASSED)))
     forged["verificationMaterial"] = attacker.bundle(verified)["verificationMaterial"]

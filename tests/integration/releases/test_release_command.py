@@ -29,7 +29,7 @@ from delivery.releases.artifact import Release
 from delivery.releases.build import BuiltRelease
 from delivery.releases.proof import Kind
 from delivery.releases.records import write_record
-from delivery.releases.signing import Signer, Trust
+from delivery.releases.signing import KeySigner, Trust
 from delivery.releases.store import ReleaseStore
 from local import scan
 from tests.done import Done
@@ -57,7 +57,7 @@ class Shop:
     capture: pytest.CaptureFixture[str]
     registry: RegistryClient
     store: ReleaseStore
-    signers: dict[str, Signer]
+    signers: dict[str, KeySigner]
 
     def run(self, *args: str) -> Done:
         self.capture.readouterr()
@@ -322,13 +322,13 @@ def look_into(monkeypatch: pytest.MonkeyPatch, database: Path) -> None:
         monkeypatch.setenv(name, value)
 
 
-def make_key(path: Path, name: str) -> Signer:
+def make_key(path: Path, name: str) -> KeySigner:
     path.write_bytes(
         ec.generate_private_key(ec.SECP256R1()).private_bytes(
             serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
         )
     )
-    return Signer.from_file(path, name=name, role=ROLES[name])
+    return KeySigner.from_file(path, name=name, role=ROLES[name])
 
 
 def deployed(shop: Shop, built: BuiltRelease, before: BuiltRelease | None) -> None:

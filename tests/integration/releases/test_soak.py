@@ -13,7 +13,7 @@ from adapters.errors import SlipwayError
 from delivery.releases.artifact import REPOSITORY, Release
 from delivery.releases.proof import Kind
 from delivery.releases.running import RunningService
-from delivery.releases.signing import Signer
+from delivery.releases.signing import KeySigner
 from delivery.releases.soak import Needs, Soak, beginning
 from delivery.releases.store import ReleaseStore
 from delivery.releases.subject import Subject
@@ -67,7 +67,7 @@ def said() -> list[str]:
 
 
 @pytest.fixture
-def soak(world: World, store: ReleaseStore, signers: dict[str, Signer], said: list[str]) -> Callable[..., Soak]:
+def soak(world: World, store: ReleaseStore, signers: dict[str, KeySigner], said: list[str]) -> Callable[..., Soak]:
     def make(**given: Any) -> Soak:
         return Soak(
             subject=world.subject,

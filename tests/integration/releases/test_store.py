@@ -17,7 +17,7 @@ from delivery.releases.artifact import EMPTY, MANIFEST_TYPE, MEDIA_TYPE, REPOSIT
 from delivery.releases.kept import Kept
 from delivery.releases.proof import Kind
 from delivery.releases.records import read_records
-from delivery.releases.signing import Signer, Trust
+from delivery.releases.signing import KeySigner, Trust
 from delivery.releases.store import ReleaseStore
 from tests.integration.releases.conftest import COMMIT
 
@@ -41,7 +41,7 @@ def test_what_is_no_release_is_refused_with_those_there_are(store: ReleaseStore,
             store.find(name)
 
 
-def test_proof_is_no_release(store: ReleaseStore, release: Release, signers: dict[str, Signer]) -> None:
+def test_proof_is_no_release(store: ReleaseStore, release: Release, signers: dict[str, KeySigner]) -> None:
     piece = store.attach(REPOSITORY, release.digest, Kind.VERIFICATION, PASSED, signers["verifier"])
     assert list(store.tags()) == [TAG]
     for name in (piece.tag, piece.digest):
@@ -79,7 +79,7 @@ def test_images_tell_their_release_and_tags_tell_which_of_several(
 
 
 def test_proof_of_a_release_and_of_its_images_comes_back_judged_with_the_newest_last(
-    store: ReleaseStore, release: Release, signers: dict[str, Signer], registry: RegistryClient, trust: Trust
+    store: ReleaseStore, release: Release, signers: dict[str, KeySigner], registry: RegistryClient, trust: Trust
 ) -> None:
     image = release.services["hello"]
     later, earlier = {"at": "2026-03-01T10:00:00Z"}, {"at": "2026-02-01T10:00:00+01:00"}
@@ -106,7 +106,7 @@ def test_proof_of_a_release_and_of_its_images_comes_back_judged_with_the_newest_
 
 
 def test_a_piece_is_an_artifact_linked_to_its_subject(
-    store: ReleaseStore, release: Release, signers: dict[str, Signer], registry: RegistryClient
+    store: ReleaseStore, release: Release, signers: dict[str, KeySigner], registry: RegistryClient
 ) -> None:
     piece = store.attach(REPOSITORY, release.digest, Kind.SOAK, {"stack": "stage"}, signers["verifier"])
     stored = json.loads(registry.manifest(REPOSITORY, piece.digest) or b"")
@@ -116,7 +116,7 @@ def test_a_piece_is_an_artifact_linked_to_its_subject(
 
 
 def test_writers_at_once_lose_nothing(
-    store: ReleaseStore, release: Release, signers: dict[str, Signer], project: str, trust: Trust
+    store: ReleaseStore, release: Release, signers: dict[str, KeySigner], project: str, trust: Trust
 ) -> None:
     def attach(number: int) -> str:
         with RegistryClient(project) as client:
@@ -135,7 +135,7 @@ def test_writers_at_once_lose_nothing(
 
 
 def test_a_document_too_large_for_a_manifest_is_proof_like_any_other(
-    store: ReleaseStore, release: Release, signers: dict[str, Signer], registry: RegistryClient, trust: Trust
+    store: ReleaseStore, release: Release, signers: dict[str, KeySigner], registry: RegistryClient, trust: Trust
 ) -> None:
     document = {"creationInfo": {"created": "2026-03-01T10:00:00Z"}, "packages": ["x" * 100] * 50_000}
     attached = store.attach("hello", release.services["hello"], Kind.SBOM, document, signers["ci"])
@@ -184,7 +184,7 @@ def asked(project: str) -> Iterator[Asked]:
 def test_tags_are_listed_once_a_repository_however_much_proof_there_is(  # noqa: PLR0917 - fixtures
     store: ReleaseStore,
     release: Release,
-    signers: dict[str, Signer],
+    signers: dict[str, KeySigner],
     push_image: Callable[[str, str], str],
     asked: Asked,
     trust: Trust,
@@ -211,7 +211,7 @@ def test_what_a_tag_means_for_ever_is_asked_once(release: Release, asked: Asked,
 
 
 @pytest.fixture
-def proven(store: ReleaseStore, release: Release, signers: dict[str, Signer]) -> Release:
+def proven(store: ReleaseStore, release: Release, signers: dict[str, KeySigner]) -> Release:
     """A release with a small piece of proof, and a large one of its image."""
     large = {"creationInfo": {"created": "2026-03-01T10:00:00Z"}, "packages": ["x" * 100] * 1000}
     store.attach("hello", release.services["hello"], Kind.SBOM, large, signers["ci"])

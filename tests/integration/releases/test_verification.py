@@ -17,7 +17,7 @@ from adapters.registry import RegistryClient
 from delivery.releases.artifact import REPOSITORY, Release
 from delivery.releases.proof import Kind, Piece
 from delivery.releases.running import RunningService
-from delivery.releases.signing import Signer
+from delivery.releases.signing import KeySigner
 from delivery.releases.store import ReleaseStore
 from delivery.releases.subject import Subject
 from delivery.releases.verification import Verifier, record_by_hand
@@ -67,7 +67,7 @@ Make = Callable[..., Verifier]
 
 
 @pytest.fixture
-def make(world: World, store: ReleaseStore, signers: dict[str, Signer], said: list[str]) -> Make:
+def make(world: World, store: ReleaseStore, signers: dict[str, KeySigner], said: list[str]) -> Make:
     def _make(urls: dict[str, str] | None = None, suites: Path = SUITES) -> Verifier:
         return Verifier(world.subject, store, signers["verifier"], urls or DEAD, suites, said.append)
 
@@ -142,7 +142,7 @@ def test_a_pass_in_another_stack_or_of_another_suite_is_not_revoked(  # noqa: PL
     suites: Callable[[str], Path],
     store: ReleaseStore,
     release: Release,
-    signers: dict[str, Signer],
+    signers: dict[str, KeySigner],
 ) -> None:
     elsewhere = World(release, stack="test").subject
     Verifier(elsewhere, store, signers["verifier"], DEAD, suites("def test_ok():\n    pass"), print).run("own")
@@ -175,7 +175,7 @@ def test_nothing_is_recorded_of_an_environment_that_changed_meanwhile(  # noqa: 
     suites: Callable[[str], Path],
     store: ReleaseStore,
     release: Release,
-    signers: dict[str, Signer],
+    signers: dict[str, KeySigner],
 ) -> None:
     folder = suites("def test_ok():\n    pass")
 
@@ -191,7 +191,7 @@ def test_nothing_is_recorded_of_an_environment_that_changed_meanwhile(  # noqa: 
 
 @pytest.mark.parametrize("who", ["alice", "verifier"])
 def test_a_person_or_the_verifier_records_by_hand(
-    who: str, world: World, store: ReleaseStore, signers: dict[str, Signer]
+    who: str, world: World, store: ReleaseStore, signers: dict[str, KeySigner]
 ) -> None:
     passed = record_by_hand(store, world.subject, signers[who], result="pass", note="orders, ticket 214")
     assert passed.counts, passed.fault
@@ -204,13 +204,13 @@ def test_a_person_or_the_verifier_records_by_hand(
 
 @pytest.mark.parametrize("who", ["ci", "stranger"])
 def test_the_word_of_others_does_not_count(
-    who: str, world: World, store: ReleaseStore, signers: dict[str, Signer]
+    who: str, world: World, store: ReleaseStore, signers: dict[str, KeySigner]
 ) -> None:
     assert not record_by_hand(store, world.subject, signers[who], result="pass", note="fine").counts
 
 
 def test_a_fail_of_somebody_whose_word_does_not_count_leaves_the_pass_to_be_revoked(
-    world: World, store: ReleaseStore, signers: dict[str, Signer]
+    world: World, store: ReleaseStore, signers: dict[str, KeySigner]
 ) -> None:
     passed = record_by_hand(store, world.subject, signers["alice"], result="pass", note="fine")
     record_by_hand(store, world.subject, signers["stranger"], result="fail", note="hm")

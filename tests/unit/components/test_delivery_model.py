@@ -26,6 +26,7 @@ def pem(key: ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey) -> str:
     return public.public_bytes(serialization.Encoding.PEM, spki).decode()
 
 
+WORKFLOW = {"issuer": "https://token.example.com", "subject": "https://example.com/ci.yml@refs/heads/main"}
 KEY, OTHER_KEY = (pem(ec.generate_private_key(ec.SECP256R1())) for _ in range(2))
 FREEZE = {"until": "2026-12-24T00:00:00Z", "reason": "holidays", "author": "ann"}
 
@@ -84,7 +85,32 @@ def test_a_gate_that_needs_nothing_more_is_its_name(entry: Any) -> None:
         ({"gates": "built"}, "slipway:gates", "'built' is not a list"),
         ({"signers": {"ci": {"roles": ["boss"], "key": KEY}}}, "slipway:signers.ci.roles[0]", "'approver'"),
         ({"signers": {"ci": {"roles": [], "key": KEY}}}, "slipway:signers.ci.roles", "at least 1"),
-        ({"signers": {"ci": {"roles": ["builder"]}}}, "slipway:signers.ci.key", "the key is missing"),
+        ({"signers": {"ci": {"roles": ["builder"]}}}, "slipway:signers.ci", "known by `key` or by `identity`"),
+        (
+            {"signers": {"ci": {"roles": ["builder"], "key": KEY, "identity": WORKFLOW}}},
+            "slipway:signers.ci",
+            "known by `key` or by `identity`",
+        ),
+        (
+            {"signers": {"ci": {"roles": ["builder"], "identity": {"issuer": "github", "subject": "me"}}}},
+            "slipway:signers.ci.identity.issuer",
+            "'github' does not have the form",
+        ),
+        (
+            {"signers": {"ci": {"roles": ["builder"], "identity": {"issuer": "https://example.com"}}}},
+            "slipway:signers.ci.identity.subject",
+            "the key is missing",
+        ),
+        (
+            {
+                "signers": {
+                    "ci": {"roles": ["builder"], "identity": WORKFLOW},
+                    "ann": {"roles": ["approver"], "identity": WORKFLOW},
+                }
+            },
+            "slipway:signers",
+            "ci and ann have the same identity",
+        ),
         ({"signers": {"c i": {"roles": ["builder"], "key": KEY}}}, "slipway:signers.c i", "form"),
         ({"signers": {"ci": {"roles": ["builder"], "key": "x"}}}, "signers.ci.key", "no public key in PEM form"),
         (

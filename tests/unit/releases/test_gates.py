@@ -16,7 +16,7 @@ from delivery.releases import artifact, proof
 from delivery.releases.artifact import MANIFEST_TYPE, Release
 from delivery.releases.gates import Verdict, configuration_hash, judge
 from delivery.releases.proof import Kind, Piece, Tag
-from delivery.releases.signing import Signer, Trust
+from delivery.releases.signing import KeySigner, Trust
 
 NOW = datetime(2026, 11, 25, 12, tzinfo=UTC)
 HELLO, OTHER = "sha256:" + "1a" * 32, "sha256:" + "2b" * 32
@@ -47,7 +47,7 @@ SCAN = {"result": "pass", "threshold": "high", "findings": [], "exceptions": []}
 class Office:
     """Signs proof with keys of its own, as a registry would hand it out and `slipway:signers` judges it."""
 
-    signers: dict[str, Signer]
+    signers: dict[str, KeySigner]
     trust: Trust
     pieces: list[Piece] = field(default_factory=list)
 
@@ -86,13 +86,17 @@ class Office:
 class _Entry:
     roles: tuple[str, ...]
     key: str
+    identity: None = None
 
 
 @pytest.fixture
 def office() -> Office:
-    signers = {name: Signer(name, roles[0], ec.generate_private_key(ec.SECP256R1())) for name, roles in ROLES.items()}
+    def signer(name: str, role: str) -> KeySigner:
+        return KeySigner(name, role, ec.generate_private_key(ec.SECP256R1()))
+
+    signers = {name: signer(name, roles[0]) for name, roles in ROLES.items()}
     known = {name: _Entry(roles, signers[name].public_pem) for name, roles in ROLES.items()}
-    stranger = Signer("mallory", "builder", ec.generate_private_key(ec.SECP256R1()))
+    stranger = signer("mallory", "builder")
     return Office(signers | {"mallory": stranger}, Trust(known))
 
 

@@ -14,9 +14,11 @@ from pulumi.automation import PulumiCommand
 
 from adapters.errors import BadInput, Refused
 from delivery.platform import TeamPlatform
+from delivery.releases.identity import Person
 from delivery.releases.people import signer_for, who
 from delivery.releases.signing import public_pem
 from delivery.workspace import Workspace
+from tests.tools.sigstore import GITHUB, WORKFLOW, token
 
 LOCAL = {"ci": ["builder"], "verifier": ["verifier"], "approver": ["approver"]}
 PASSPHRASE = b"correct horse"
@@ -144,3 +146,63 @@ def test_who_acts_is_who_says_so_or_the_user_of_the_machine(team: Team, monkeypa
     assert who(team.workspace()) == "carol"
     assert who(team.workspace({"SLIPWAY_IDENTITY": "alice"})) == "alice"
     assert who(team.workspace({"SLIPWAY_IDENTITY": "alice"}), "bob") == "bob"
+
+
+@pytest.fixture
+def certified(tmp_path: Path) -> Team:
+    """Where CI has no key, the stack files say whom its identity token is of."""
+    team = Team(tmp_path)
+    for stack in ("test", "prod"):
+        path = tmp_path / f"Pulumi.{stack}.yaml"
+        content = yaml.safe_load(path.read_text())
+        identity = {"issuer": GITHUB, "subject": WORKFLOW}
+        content["config"]["slipway:signers"] = {"ci": {"roles": ["builder"], "identity": identity}}
+        path.write_text(yaml.safe_dump(content))
+    return team
+
+
+def _with_token(certified: Team, tmp_path: Path, given: str, **more: str) -> Workspace:
+    (tmp_path / "token").write_text(given)
+    return certified.workspace({"SLIPWAY_IDENTITY_TOKEN_FILE": str(tmp_path / "token"), **more})
+
+
+def test_the_token_says_who_signs(certified: Team, tmp_path: Path) -> None:
+    workspace = _with_token(certified, tmp_path, token())
+    signer = signer_for(workspace, "builder")
+    assert (signer.name, signer.role, signer.known_by) == ("ci", "builder", Person(GITHUB, WORKFLOW))
+    with pytest.raises(Refused, match="ci does not count as approver"):
+        signer_for(workspace, "approver")
+
+
+def test_a_stranger_is_told_what_to_write_into_the_stack_files(certified: Team, tmp_path: Path) -> None:
+    with pytest.raises(BadInput) as told:
+        signer_for(_with_token(certified, tmp_path, token("dev@example.com", "https://example.com")), "builder")
+    assert "'dev@example.com', issuer 'https://example.com'" in str(told.value)
+    assert "slipway:signers" in str(told.value)
+
+
+@pytest.mark.parametrize("given", ["", "a.b.c", "nothing at all", token()[:40]])
+def test_what_is_no_token_is_not_shown(certified: Team, tmp_path: Path, given: str) -> None:
+    with pytest.raises(BadInput, match="the identity token is none that names somebody") as told:
+        signer_for(_with_token(certified, tmp_path, given), "builder")
+    assert not given or given not in str(told.value)
+
+
+def test_a_key_that_is_named_goes_first(certified: Team, tmp_path: Path) -> None:
+    with pytest.raises(BadInput, match="no environment knows this key"):
+        signer_for(
+            _with_token(certified, tmp_path, token(), SLIPWAY_SIGNING_KEY=str(certified.file("alice"))), "builder"
+        )
+
+
+def test_a_file_that_is_not_there_is_named(certified: Team, tmp_path: Path) -> None:
+    workspace = certified.workspace({"SLIPWAY_IDENTITY_TOKEN_FILE": str(tmp_path / "none")})
+    with pytest.raises(BadInput, match=r"SLIPWAY_IDENTITY_TOKEN_FILE=.*none: the identity token cannot be read"):
+        signer_for(workspace, "builder")
+
+
+def test_with_neither_both_ways_are_told(certified: Team, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("GITHUB_ACTIONS", "BUILDKITE", "GITLAB_CI", "CIRCLECI"):
+        monkeypatch.delenv(name, raising=False)
+    with pytest.raises(BadInput, match="no key, and no identity"):
+        signer_for(certified.workspace({}), "builder")

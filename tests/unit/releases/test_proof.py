@@ -13,12 +13,12 @@ from components.delivery_model import SignerSettings
 from delivery.releases import proof
 from delivery.releases.artifact import descriptor
 from delivery.releases.proof import PREDICATE_TYPE, Kind, Piece, Tag
-from delivery.releases.signing import Signer, Trust
+from delivery.releases.signing import KeySigner, Trust
 
 SUBJECT, OTHER = "sha256:" + "a1" * 32, "sha256:" + "b2" * 32
 AT = {"at": "2026-03-01T10:00:00Z"}
 ROLES = {"ci": "builder", "verifier": "verifier", "alice": "approver"}
-SIGNERS = {name: Signer(name, role, ec.generate_private_key(ec.SECP256R1())) for name, role in ROLES.items()}
+SIGNERS = {name: KeySigner(name, role, ec.generate_private_key(ec.SECP256R1())) for name, role in ROLES.items()}
 TRUST = Trust({name: SignerSettings(roles=(role,), key=SIGNERS[name].public_pem) for name, role in ROLES.items()})  # type: ignore[arg-type]
 
 

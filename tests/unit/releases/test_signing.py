@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519, utils
 
 from adapters.errors import BadInput
 from components.delivery_model import SignerSettings
-from delivery.releases.signing import PAYLOAD_TYPE, STATEMENT_TYPE, Signer, Trust, pre_authentication_encoding
+from delivery.releases.signing import PAYLOAD_TYPE, STATEMENT_TYPE, KeySigner, Trust, pre_authentication_encoding
 
 STATEMENT = {"_type": STATEMENT_TYPE, "subject": [], "predicateType": "https://example.com", "predicate": {"a": "ü"}}
 
@@ -24,16 +24,16 @@ NO_KEY = b"-----BEGIN PRIVATE KEY-----\nc2VjcmV0\n-----END PRIVATE KEY-----\n"  
 
 
 @pytest.fixture
-def alice() -> Signer:
-    return Signer("alice", "approver", ec.generate_private_key(ec.SECP256R1()))
+def alice() -> KeySigner:
+    return KeySigner("alice", "approver", ec.generate_private_key(ec.SECP256R1()))
 
 
 @pytest.fixture
-def ci() -> Signer:
-    return Signer("ci", "builder", ec.generate_private_key(ec.SECP256R1()))
+def ci() -> KeySigner:
+    return KeySigner("ci", "builder", ec.generate_private_key(ec.SECP256R1()))
 
 
-def _trust(*signers: Signer) -> Trust:
+def _trust(*signers: KeySigner) -> Trust:
     return Trust({signer.name: SignerSettings(roles=(signer.role,), key=signer.public_pem) for signer in signers})  # type: ignore[arg-type]
 
 
@@ -61,7 +61,7 @@ def test_lengths_are_of_bytes() -> None:
     assert pre_authentication_encoding("ü", b"") == b"DSSEv1 2 \xc3\xbc 0 "
 
 
-def test_a_bundle_has_the_form_that_public_tools_read(alice: Signer) -> None:
+def test_a_bundle_has_the_form_that_public_tools_read(alice: KeySigner) -> None:
     bundle = json.loads(alice.sign(STATEMENT))
     der = serialization.load_pem_public_key(alice.public_pem.encode()).public_bytes(
         serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo
@@ -74,7 +74,7 @@ def test_a_bundle_has_the_form_that_public_tools_read(alice: Signer) -> None:
     assert [list(signature) for signature in bundle["dsseEnvelope"]["signatures"]] == [["sig"]]
 
 
-def test_a_bundle_verifies_with_openssl(alice: Signer, tmp_path: Path) -> None:
+def test_a_bundle_verifies_with_openssl(alice: KeySigner, tmp_path: Path) -> None:
     envelope = json.loads(alice.sign(STATEMENT))["dsseEnvelope"]
     payload = base64.b64decode(envelope["payload"])
     signed = b"DSSEv1 28 application/vnd.in-toto+json %d %b" % (len(payload), payload)
@@ -89,13 +89,13 @@ def test_a_bundle_verifies_with_openssl(alice: Signer, tmp_path: Path) -> None:
     assert done.stdout == "Verified OK\n", done.stderr
 
 
-def test_who_signed_is_known_by_the_key_and_counts_for_its_roles(alice: Signer, ci: Signer) -> None:
+def test_who_signed_is_known_by_the_key_and_counts_for_its_roles(alice: KeySigner, ci: KeySigner) -> None:
     opened = _trust(alice, ci).open(ci.sign(STATEMENT))
     assert (opened.signed_by, opened.roles, opened.fault) == ("ci", ("builder",), None)
     assert opened.statement == STATEMENT
 
 
-def test_a_wrong_hint_neither_helps_nor_harms(alice: Signer, ci: Signer) -> None:
+def test_a_wrong_hint_neither_helps_nor_harms(alice: KeySigner, ci: KeySigner) -> None:
     def as_alice(bundle: dict[str, Any]) -> None:
         bundle["verificationMaterial"] = json.loads(alice.sign(STATEMENT))["verificationMaterial"]
 
@@ -105,14 +105,14 @@ def test_a_wrong_hint_neither_helps_nor_harms(alice: Signer, ci: Signer) -> None
     assert opened.fault == "the signature is not one by the key of alice over this content"
 
 
-def test_a_key_that_nobody_named_is_unknown(alice: Signer, ci: Signer) -> None:
+def test_a_key_that_nobody_named_is_unknown(alice: KeySigner, ci: KeySigner) -> None:
     for trust in (_trust(alice), _trust()):
         opened = trust.open(ci.sign(STATEMENT))
         assert (opened.signed_by, opened.roles) == (None, ())
         assert opened.fault == "it is signed with a key that is unknown here"
 
 
-def test_changed_content_is_nobodys(alice: Signer) -> None:
+def test_changed_content_is_nobodys(alice: KeySigner) -> None:
     def change(bundle: dict[str, Any]) -> None:
         payload = json.dumps(STATEMENT | {"predicate": {"a": "other"}}).encode()
         bundle["dsseEnvelope"]["payload"] = base64.b64encode(payload).decode()
@@ -122,7 +122,7 @@ def test_changed_content_is_nobodys(alice: Signer) -> None:
     assert "not one by the key of alice over this content" in str(opened.fault)
 
 
-def test_what_was_signed_as_another_type_is_no_statement(alice: Signer) -> None:
+def test_what_was_signed_as_another_type_is_no_statement(alice: KeySigner) -> None:
     payload = base64.b64decode(json.loads(alice.sign(STATEMENT))["dsseEnvelope"]["payload"])
     signature = alice._key.sign(pre_authentication_encoding("text/plain", payload), ec.ECDSA(hashes.SHA256()))
 
@@ -138,13 +138,13 @@ def test_what_was_signed_as_another_type_is_no_statement(alice: Signer) -> None:
 
 
 @pytest.mark.parametrize("signatures", [[], None])
-def test_without_a_signature_it_is_not_signed(alice: Signer, signatures: object) -> None:
+def test_without_a_signature_it_is_not_signed(alice: KeySigner, signatures: object) -> None:
     stripped = _changed(alice.sign(STATEMENT), lambda bundle: bundle["dsseEnvelope"].update(signatures=signatures))
     opened = _trust(alice).open(stripped)
     assert (opened.signed_by, opened.fault) == (None, "it is not signed")
 
 
-def test_another_statement_type_does_not_count(alice: Signer) -> None:
+def test_another_statement_type_does_not_count(alice: KeySigner) -> None:
     opened = _trust(alice).open(alice.sign(STATEMENT | {"_type": "https://in-toto.io/Statement/v0.1"}))
     assert opened.fault == "what is signed is no in-toto statement"
 
@@ -164,17 +164,17 @@ def test_another_statement_type_does_not_count(alice: Signer) -> None:
         lambda bundle: bundle["dsseEnvelope"].update(signatures="sig"),
     ],
 )
-def test_what_is_no_bundle_is_said_to_be_none(alice: Signer, change: Callable[[dict[str, Any]], None]) -> None:
+def test_what_is_no_bundle_is_said_to_be_none(alice: KeySigner, change: Callable[[dict[str, Any]], None]) -> None:
     opened = _trust(alice).open(_changed(alice.sign(STATEMENT), change))
     assert (opened.signed_by, opened.fault) == (None, "it is no bundle with a statement in it")
 
 
 @pytest.mark.parametrize("content", [b"", b"\xff", b"null", b"1", b"[" * 100_000])
-def test_any_bytes_are_no_bundle(alice: Signer, content: bytes) -> None:
+def test_any_bytes_are_no_bundle(alice: KeySigner, content: bytes) -> None:
     assert _trust(alice).open(content).fault == "it is no bundle with a statement in it"
 
 
-def test_base64_of_either_alphabet_is_read(alice: Signer) -> None:
+def test_base64_of_either_alphabet_is_read(alice: KeySigner) -> None:
     def change(bundle: dict[str, Any]) -> None:
         envelope = bundle["dsseEnvelope"]
         envelope["payload"] = envelope["payload"].replace("+", "-").replace("/", "_")
@@ -183,7 +183,7 @@ def test_base64_of_either_alphabet_is_read(alice: Signer) -> None:
     assert _trust(alice).open(_changed(alice.sign(STATEMENT | {"predicate": {"a": "ÿ?>ÿ?>"}}), change)).fault is None
 
 
-def test_one_key_under_two_names_is_refused(alice: Signer) -> None:
+def test_one_key_under_two_names_is_refused(alice: KeySigner) -> None:
     entry = SignerSettings(roles=("approver",), key=alice.public_pem)
     with pytest.raises(BadInput, match="alice and bob have the same key"):
         Trust({"alice": entry, "bob": entry})
@@ -196,9 +196,9 @@ def _write(path: Path, key: Any, passphrase: bytes | None = None) -> Path:
 
 
 @pytest.mark.parametrize("passphrase", [None, b"correct horse"])
-def test_a_key_is_read_from_its_file(alice: Signer, tmp_path: Path, passphrase: bytes | None) -> None:
+def test_a_key_is_read_from_its_file(alice: KeySigner, tmp_path: Path, passphrase: bytes | None) -> None:
     path = _write(tmp_path / "key", alice._key, passphrase)
-    signer = Signer.from_file(path, passphrase, name="alice", role="approver")
+    signer = KeySigner.from_file(path, passphrase, name="alice", role="approver")
     assert signer.public_pem == alice.public_pem
     assert "PRIVATE" not in repr(signer)
 
@@ -224,7 +224,7 @@ def test_what_is_no_key_is_explained_and_not_shown(
     elif content is not None:
         _write(path, content)
     with pytest.raises(BadInput, match=complaint) as caught:
-        Signer.from_file(path, passphrase, name="alice", role="approver")
+        KeySigner.from_file(path, passphrase, name="alice", role="approver")
     assert "secret" not in str(caught.value)
     assert "c2VjcmV0" not in str(caught.value)
 
@@ -233,9 +233,9 @@ def test_what_is_no_key_is_explained_and_not_shown(
     ("passphrase", "complaint"), [(None, "no passphrase was given.*PASSPHRASE_FILE"), (b"wr0ng", "passphrase is wrong")]
 )
 def test_an_encrypted_key_wants_its_passphrase(
-    alice: Signer, tmp_path: Path, passphrase: bytes | None, complaint: str
+    alice: KeySigner, tmp_path: Path, passphrase: bytes | None, complaint: str
 ) -> None:
     path = _write(tmp_path / "key", alice._key, b"right")
     with pytest.raises(BadInput, match=complaint) as caught:
-        Signer.from_file(path, passphrase, name="alice", role="approver")
+        KeySigner.from_file(path, passphrase, name="alice", role="approver")
     assert "wr0ng" not in str(caught.value)

@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from adapters.git import Repository
 from adapters.registry import RegistryClient
 from delivery.releases.artifact import Release
-from delivery.releases.signing import Signer, Trust
+from delivery.releases.signing import KeySigner, Trust
 from delivery.releases.store import ReleaseStore
 from tests.integration.releases.moves.team import Engine, Jobs, Team, git_init
 
@@ -46,7 +46,7 @@ def team(  # noqa: PLR0917 - fixtures
     monkeypatch.setattr("shutil.which", lambda _: None)
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setenv("GIT_CONFIG_NOSYSTEM", "1")
-    signers = {name: Signer.from_file(keys / name, name=name, role=role) for name, role in ROLES.items()}
+    signers = {name: KeySigner.from_file(keys / name, name=name, role=role) for name, role in ROLES.items()}
     trusted = {
         name: {"roles": [role], "key": signers[name].public_pem} for name, role in ROLES.items() if name != "stranger"
     }
@@ -99,4 +99,4 @@ class _Entry:
     """A signer, as a stack file has it."""
 
     def __init__(self, roles: list[str], key: str) -> None:
-        self.roles, self.key = tuple(roles), key
+        self.roles, self.key, self.identity = tuple(roles), key, None

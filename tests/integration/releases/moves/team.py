@@ -27,7 +27,7 @@ from delivery.releases.gates import configuration_hash
 from delivery.releases.journal import Entry, Journal
 from delivery.releases.proof import Kind, Piece
 from delivery.releases.records import Record, read_records
-from delivery.releases.signing import Signer
+from delivery.releases.signing import KeySigner
 from delivery.releases.store import ReleaseStore
 from delivery.workspace import Workspace
 from tests.done import Done
@@ -119,7 +119,7 @@ class Team:
     environ: dict[str, str]
     store: ReleaseStore
     registry: Any
-    signers: Mapping[str, Signer]
+    signers: Mapping[str, KeySigner]
     capture: pytest.CaptureFixture[str]
     releases: dict[str, Release]
     smoke: Callable[[str, dict[str, str]], bool] = field(default=lambda _stack, _images: True)
@@ -155,7 +155,7 @@ class Team:
         assert os.waitstatus_to_exitcode(status) == KILLED, "it came to its end before it was killed"
 
     def verify(
-        self, workspace: Workspace, stack: str, suite: str, signer: Signer, *, store: ReleaseStore, **_: object
+        self, workspace: Workspace, stack: str, suite: str, signer: KeySigner, *, store: ReleaseStore, **_: object
     ) -> Piece:
         """In the place of a suite: `smoke` decides."""
         images = self.engine.runs(stack)
