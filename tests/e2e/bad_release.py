@@ -101,7 +101,7 @@ def suffer(platform: Platform, tag: str) -> Moments:
     """Promote a release to prod, turn it bad, and touch nothing until prod is back: under twenty requests a second."""
     with traffic(platform) as load:
         platform.succeeds("promote", tag, PROD, *AGREED)
-        assert _turn_bad(platform.cluster.name, release_in(platform)) >= 1
+        assert turn_bad(platform.cluster.name, release_in(platform)) >= 1
         record = until(lambda: latest(platform), lambda newest: newest["kind"] == "rollback")
     assert record["kind"] == "rollback", record
     assert load.counts["bad"], "no answer was bad"
@@ -133,7 +133,7 @@ def release_in(platform: Platform) -> str:
     return image.partition("@sha256:")[2][:12]
 
 
-def _turn_bad(cluster: str, release: str) -> int:
+def turn_bad(cluster: str, release: str) -> int:
     """Turn every pod of a release bad; how many there were. `release` are 12 hex digits of its digest."""
     turned = 0
     for process in _processes(cluster):

@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 
 import pytest
 
 from tests.e2e import bad_release
-from tests.e2e.bad_release import AGREED, PROD, Shop, latest, release_in, suffer, traffic
+from tests.e2e.bad_release import AGREED, PROD, Shop, latest, release_in, suffer, traffic, turn_bad
 from tests.e2e.platform import Platform
-from tests.e2e.prometheus import Prometheus
+from tests.e2e.prometheus import Prometheus, until
 from tests.e2e.test_baking import control, digest, running
 from tests.e2e.test_failures import without_pods
-from tests.e2e.test_release_moves import commit
+from tests.e2e.test_release_moves import away, commit
 
 pytestmark = pytest.mark.timeout(900)
 
 _CHANGE = "\n        # number"
+_AWAY_S = 30
 _BAD = {
     "fails one request of five": (bad_release.FAILS, "ReleaseErrorsAboveControl"),
     "answers ten times slower": (bad_release.SLOW, "ReleaseLatencyAboveControl"),
@@ -57,6 +59,23 @@ def test_a_release_that_passes_its_smoke_suite_and_turns_bad_is_taken_back_with_
     kinds = {text.partition(":")[0] for text in moments.counts["failed"]}
     by_the_release = {bad_release.FAILS: {"500"}, bad_release.SLOW: set()}.get(change, kinds)
     assert kinds <= by_the_release, "no request fails because of the rollback"
+
+
+def test_an_api_server_that_is_away_for_half_a_minute_delays_it_and_no_more(platform: Platform, shop: Shop) -> None:
+    tag = shop.build(f"{bad_release.CRASHES}  # once more")
+    before = platform.stack(PROD).get(["images"])
+    with traffic(platform):
+        platform.succeeds("promote", tag, PROD, *AGREED)
+        assert turn_bad(platform.cluster.name, release_in(platform)) >= 1
+        until(lambda: platform.stack(PROD).get(["images"]), lambda images: images == before)  # it is being updated
+        with away(platform):
+            time.sleep(_AWAY_S)  # how long it is away is what this is about
+    record = until(lambda: latest(platform), lambda newest: newest["kind"] == "rollback")
+    assert (record["result"], record["by"]) == ("succeeded", "slipway serve"), record
+    assert platform.stack(PROD).get(["images"]) == before
+    assert digest(running(platform, "hello"))[7:19] == release_in(platform)
+    assert control(platform) is None
+    platform.succeeds("drift", PROD)
 
 
 def test_what_a_dependency_fails_in_both_releases_pages_and_rolls_nothing_back(platform: Platform, shop: Shop) -> None:

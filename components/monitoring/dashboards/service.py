@@ -12,7 +12,7 @@ def board(environment: str, service: str, *, has_objectives: bool) -> Board:
     """The dashboard that an environment brings for a service; it moves with the service's shape."""
     where = f'environment="{environment}", service="{service}"'
     # Not pods of another service whose name begins with this one's.
-    pods = f'environment="{environment}", pod=~"{service}(-control)?-[a-z0-9]+-[a-z0-9]+", container=""'
+    pods = f'environment="{environment}", pod=~"{service}(-control)?-[a-z0-9]{{8,10}}-[a-z0-9]{{5}}", container=""'
     logs = f'{{environment="{environment}", service="{service}"}}'
     return Board(
         uid=f"service-{environment}-{service}",
