@@ -1,14 +1,19 @@
 """What a dashboard is made of: rows of panels, each with its queries. `drawing` makes of it what Grafana reads.
 
-Like an alert, a panel whose source of metrics is not there is left out: an empty one would look as if nothing happened.
+What Grafana could not show is refused where it is declared, so by a preview. Like an alert, a panel whose source of
+metrics is not there is left out: an empty one would look as if nothing happened.
 """
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
+from pathlib import Path
 
+from adapters.errors import BadInput
+from adapters.paths import REPOSITORY
 from components.monitoring.sources import Source, selectors, source_of
 
 WINDOW = "$__rate_interval"
@@ -46,6 +51,17 @@ class Panel:
     alarm: float | None = None
     logql: bool = False
 
+    def __post_init__(self) -> None:
+        if not self.title or not self.queries:
+            raise BadInput(f"the panel {self.title!r} lacks a title or queries", where=_declared_at())
+        if self.look is Look.TABLE and len(self.queries) != 1:
+            raise BadInput(
+                f"the panel {self.title!r} is a table, and has {len(self.queries)} queries for its one column",
+                where=_declared_at(),
+            )
+        for query in self.queries.values():
+            _check_query(f"the panel {self.title!r}", query)
+
     def is_given(self, present: Iterable[Source], recorded: Iterable[str]) -> bool:
         """Whether there is all it reads: its sources, and the series that rules record."""
         if self.logql:
@@ -71,6 +87,9 @@ class Mark:
     text: str
     query: str
     colour: str
+
+    def __post_init__(self) -> None:
+        _check_query(f"the mark {self.name!r}", self.query)
 
 
 @dataclass(frozen=True)
@@ -101,3 +120,20 @@ def filled(query: str, variables: Mapping[str, str] | None = None) -> str:
     for name, value in (_FILLED | {f"${name}": value for name, value in (variables or {}).items()}).items():
         query = query.replace(name, value)
     return query
+
+
+def _check_query(whose: str, query: str) -> None:
+    """Raises `BadInput` for what is no PromQL; queries of logs stay within what LogQL has in common with it."""
+    try:
+        selectors(filled(query))
+    except ValueError as error:
+        raise BadInput(f"a query of {whose} is no PromQL: {error}: {query}", where=_declared_at()) from None
+
+
+def _declared_at() -> str:
+    """File and line of the dashboard that is being declared: the first place that is neither here nor generated."""
+    frame = sys._getframe()
+    while frame.f_back and frame.f_code.co_filename in (__file__, "<string>"):
+        frame = frame.f_back
+    path = Path(frame.f_code.co_filename)
+    return f"{path.relative_to(REPOSITORY) if path.is_relative_to(REPOSITORY) else path}, line {frame.f_lineno}"

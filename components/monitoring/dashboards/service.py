@@ -11,8 +11,9 @@ from components.monitoring.slo import BUDGET_LEFT
 def board(environment: str, service: str, *, has_objectives: bool) -> Board:
     """The dashboard that an environment brings for a service; it moves with the service's shape."""
     where = f'environment="{environment}", service="{service}"'
-    # Not pods of another service whose name begins with this one's.
-    pods = f'environment="{environment}", pod=~"{service}(-control)?-[a-z0-9]{{8,10}}-[a-z0-9]{{5}}", container=""'
+    # Not pods of something else whose name begins with this one's: a ReplicaSet's hash is a number in ten characters of
+    # its own (k8s.io/apimachinery, pkg/util/rand, SafeEncodeString).
+    pods = f'environment="{environment}", pod=~"{service}(-control)?-[4-9bcdf]{{1,10}}-[a-z0-9]{{5}}", container=""'
     logs = f'{{environment="{environment}", service="{service}"}}'
     return Board(
         uid=f"service-{environment}-{service}",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,9 +13,10 @@ import promql_parser
 import pytest
 
 from adapters.command import run
+from adapters.errors import BadInput
 from components.monitoring import rules
 from components.monitoring.dashboards import platform, service
-from components.monitoring.dashboards.board import Board, Look, Panel, Row, filled
+from components.monitoring.dashboards.board import Board, Look, Mark, Panel, Row, filled
 from components.monitoring.dashboards.drawing import draw
 from components.monitoring.slo import BUDGET_LEFT
 from components.monitoring.sources import Source, selectors, source_of
@@ -147,3 +149,42 @@ def test_what_a_service_shows_is_of_it_and_its_environment_alone() -> None:
             assert matchers.get("environment", matchers.get("namespace")) == "prod", query
             of_the_service = matchers.get("service") == "hello" or matchers.get("pod", "").startswith("hello")
             assert of_the_service or source_of(selector) is Source.SLIPWAY, f"{query}: an environment goes back whole"
+
+
+@pytest.mark.parametrize(
+    ("declare", "said"),
+    [
+        (lambda: Panel("Requests", {"all": "sum(rate(http_requests_total[5m])"}), "'Requests' is no PromQL"),
+        (lambda: Panel("Requests", {"all": "rate(http_requests_total[$__rate])"}), "'Requests' is no PromQL"),
+        (lambda: Panel("Requests", {}), "lacks a title or queries"),
+        (lambda: Panel("", {"all": "up"}), "lacks a title or queries"),
+        (lambda: Panel("Pods", {"a": "up", "b": "up"}, Look.TABLE), "for its one column"),
+        (lambda: Mark("Releases", "now", "changes(up[)", "blue"), "the mark 'Releases' is no PromQL"),
+    ],
+)
+def test_what_grafana_could_not_show_is_refused_with_file_and_line(declare: Any, said: str) -> None:
+    with pytest.raises(BadInput) as told:
+        declare()
+    line = declare.__code__.co_firstlineno
+    assert str(told.value).startswith(f"tests/unit/components/monitoring/test_dashboards.py, line {line}: ")
+    assert said in str(told.value)
+
+
+@pytest.mark.parametrize(
+    ("pod", "is_its"),
+    [
+        ("a-5d4f7c9b8d-x2k9p", True),
+        ("a-control-5d4f7c9b8d-x2k9p", True),
+        ("a-9f-x2k9p", True),  # a hash is a number, mostly of ten digits
+        ("a-x-5d4f7c9b8d-x2k9p", False),
+        ("a-x-0", False),
+        ("a-x-x2k9p", False),
+        ("a-exporter-x2k9p", False),
+    ],
+)
+def test_a_services_panels_are_of_pods_of_its_own_deployments(pod: str, *, is_its: bool) -> None:
+    board = service.board("prod", "a", has_objectives=False)
+    (query,) = (query for panel in panels(board) if panel.title == "CPU" for query in panel.queries.values())
+    found = {m.value for each in selectors(filled(query)) for m in each.matchers.matchers if m.name == "pod"}
+    (pattern,) = found
+    assert bool(re.fullmatch(pattern, pod)) is is_its
