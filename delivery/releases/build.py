@@ -84,9 +84,10 @@ class ReleaseBuild(Making):
         """Nothing is built whose proof would not count in the end."""
         known = self.store.trust.name_of(self.signer.known_by)
         if known is None or _ROLE not in self.store.trust.roles_of(known):
+            kind = "key" if isinstance(self.signer.known_by, str) else "identity"
             what = "is unknown" if known is None else f"is {known}'s, who is no {_ROLE}"
             raise Refused(
-                f"what {self.signer.name} signs with {what}, so no proof of this build would count",
+                f"the {kind} that {self.signer.name} signs with {what}, so no proof of this build would count",
                 where="slipway:signers",
                 fix=f"Name the public half of the key, or the identity, there, with the role {_ROLE}",
             )

@@ -221,7 +221,7 @@ def test_nothing_is_built_for_a_workflow_that_is_no_builder(
     registry: RegistryClient, trust: Trust, tmp_path: Path
 ) -> None:
     sources = Sources(tmp_path / "shop", "api")
-    with pytest.raises(Refused, match="what ci signs with is unknown, so no proof of this build would count"):
+    with pytest.raises(Refused, match="the identity that ci signs with is unknown, so no proof"):
         Bench(sources, ReleaseStore(registry, trust), registry, signer(trust, ANOTHER)).build()
 
 
