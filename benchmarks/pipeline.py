@@ -46,8 +46,7 @@ def _push(platform: Platform, source: Source, number: int) -> Mapping[str, float
     """Seconds by stage."""
     source.change(_greeting(number), _greeting(number + 1))
     began = time.monotonic()
-    arguments = ("release", "build", "--source", str(source.directory), "--allow-unscanned", "--json")
-    tag = json.loads(platform.succeeds(*arguments).out)["tag"]
+    tag = source.build(platform)
     built_s = time.monotonic() - began
     began = time.monotonic()
     steps: dict[str, float] = json.loads(platform.succeeds("promote", tag, "test", "--json").out)["seconds"]

@@ -57,30 +57,19 @@ def main() -> None:
     forth, back = Direction(), Direction()
     with own_platform() as platform, tempfile.TemporaryDirectory() as directory:
         kube = platform.kube
-        release = _build(platform, Source(Path(directory) / "shop"))
+        release = Source(Path(directory) / "shop").build(platform)
         for _ in range(runs):
             forth.add(_measure(platform, "promote", release, "prod", "--override", "--reason", "benchmark"))
             after = _image(kube)
             back.add(_measure(platform, "rollback", "prod", "--reason", "benchmark"))
             before = _image(kube)
             platform.succeeds("unhold", "prod", release)
-        kubectl = [
-            str(platform_binary("kubectl")),
-            "--kubeconfig",
-            str(platform.cluster.kubeconfig),
-            "--namespace",
-            "prod",
-        ]
+        kubeconfig = str(platform.cluster.kubeconfig)
+        kubectl = [str(platform_binary("kubectl")), "--kubeconfig", kubeconfig, "--namespace", "prod"]
         for _ in range(runs):
             forth.kubectl.append(_set_image(kubectl, after))
             back.kubectl.append(_set_image(kubectl, before))
     _print({"promote": forth, "rollback": back}, runs)
-
-
-def _build(platform: Platform, source: Source) -> str:
-    """A release of it; its tag."""
-    built = platform.succeeds("release", "build", "--source", str(source.directory), "--allow-unscanned", "--json")
-    return str(json.loads(built.out)["tag"])
 
 
 def _measure(platform: Platform, *args: str) -> dict[str, float]:

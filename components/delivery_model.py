@@ -80,7 +80,7 @@ class Identity(Model):
     )
 
     def __str__(self) -> str:
-        return f"{self.subject} ({self.issuer})"
+        return f"{self.subject!r}, issuer {self.issuer!r}"
 
 
 class SignerSettings(Model):

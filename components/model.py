@@ -29,6 +29,7 @@ VariableName = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
 class Model(BaseModel):
     """Refuses what it does not know; values are of their own type, never turned into it; keys are written camelCase."""
 
+    # A class is made ready once it is used: few commands read stacks of every kind.
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, alias_generator=to_camel, defer_build=True)
 
 

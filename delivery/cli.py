@@ -88,7 +88,6 @@ def slipway() -> None:
 
 def main(args: Sequence[str] | None = None, seams: Seams | None = None) -> int:
     """Run a command line; its exit code."""
-    gc.set_threshold(_GARBAGE)
     factory = Factory(seams)
     try:
         slipway.main(args, prog_name="slipway", obj=factory, standalone_mode=False)
@@ -132,6 +131,7 @@ def _unexpected(factory: Factory, error: Exception) -> int:
 
 def run() -> NoReturn:
     """The command as a program of its own."""
+    gc.set_threshold(_GARBAGE)
     code = main()
     with contextlib.suppress(BrokenPipeError):  # whoever read it has seen enough
         sys.stdout.flush()

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, cast
 from cryptography import x509
 
 from adapters.errors import BadInput, Refused, Unreachable
+from components.delivery_model import Identity
 from delivery.releases.artifact import canonical
 
 if TYPE_CHECKING:
@@ -40,34 +41,22 @@ class NotBelieved(Exception):
     """A bundle does not show that the one who is named in it signed it; the text is a sentence about it."""
 
 
-@dataclass(frozen=True)
-class Person:
-    """Somebody, or some workflow, as an issuer knows them."""
-
-    issuer: str
-    subject: str
-
-    def __str__(self) -> str:
-        return f"{self.subject!r}, issuer {self.issuer!r}"
-
-
 class Sigstore:
     """One Sigstore: that of a `ClientTrustConfig` in a file, or the public one."""
 
     def __init__(self, trust_config: Path | None = None) -> None:
         self._trust_config = trust_config
 
-    def payload_of(self, bundle: bytes, person: Person) -> bytes:
-        """What this person signed, and in that very moment was who they say; raises `NotBelieved` for all else."""
+    def signed_by(self, identity: Identity, bundle: bytes) -> tuple[str, bytes]:
+        """Type and payload that this identity signed while its certificate held; raises `NotBelieved` for all else."""
         config = self.config()
         from sigstore.errors import Error  # noqa: PLC0415 - see above
         from sigstore.models import Bundle  # noqa: PLC0415
         from sigstore.verify import Verifier, policy  # noqa: PLC0415
 
-        identity = policy.Identity(identity=person.subject, issuer=person.issuer)
+        expected = policy.Identity(identity=identity.subject, issuer=identity.issuer)
         try:
-            verifier = Verifier(trusted_root=config.trusted_root)
-            return verifier.verify_dsse(Bundle.from_json(bundle), identity)[1]
+            return Verifier(trusted_root=config.trusted_root).verify_dsse(Bundle.from_json(bundle), expected)
         except Error as error:
             raise NotBelieved(f"Sigstore's rules do not let it count: {_line(error)}") from None
         except Exception as error:  # what its library says of things that it did not expect in a bundle differs
@@ -85,8 +74,8 @@ class IdentitySigner:
 
     name: str
     role: str
-    known_by: Person
-    token: Callable[[], str] = field(repr=False)
+    known_by: Identity
+    token: Callable[[], str | None] = field(repr=False)
     sigstore: Sigstore
     _certified: Signer | None = field(default=None, init=False, repr=False)
 
@@ -106,7 +95,7 @@ class IdentitySigner:
             except (ExpiredCertificate, ExpiredIdentity):  # a build may take longer than a certificate lives
                 self._certified = None
                 return self._sign(config, canonical(statement))
-        except requests.ConnectionError as error:
+        except requests.RequestException as error:
             raise Unreachable(f"Sigstore cannot be reached: {_line(error)}", where=_asked(error)) from None
         except (FulcioClientError, RekorClientError) as error:
             raise Refused(f"Sigstore takes no signature of {self.name}: {_answer(error)}") from None
@@ -119,12 +108,13 @@ class IdentitySigner:
         from sigstore.sign import SigningContext  # noqa: PLC0415
 
         if self._certified is None:
-            with SigningContext.from_trust_config(config).signer(IdentityToken(self.token())) as signer:
+            token = IdentityToken(self.token() or "")
+            with SigningContext.from_trust_config(config).signer(token) as signer:
                 self._certified = signer
         return canonical(json.loads(self._certified.sign_dsse(dsse.Statement(statement)).to_json()))
 
 
-def person_in(bundle: bytes) -> Person:
+def identity_in(bundle: bytes) -> Identity:
     """Whom the certificate in a bundle names, whoever made it; raises `NotBelieved` if it names nobody."""
     try:
         raw = json.loads(bundle)["verificationMaterial"]["certificate"]["rawBytes"]
@@ -135,12 +125,12 @@ def person_in(bundle: bytes) -> Person:
             *names.get_values_for_type(x509.UniformResourceIdentifier),
             *names.get_values_for_type(x509.RFC822Name),
         )
+        return Identity(issuer=issuer, subject=subject)
     except Exception:  # what the library says of a broken certificate differs between its versions
         raise NotBelieved("its certificate names nobody") from None
-    return Person(issuer, subject)
 
 
-def person_of(token: str) -> Person:
+def identity_of(token: str) -> Identity:
     """Whom a certificate for this token will name; raises `BadInput` for what is no token. Nothing of it is shown.
 
     By https://github.com/sigstore/fulcio/blob/main/docs/oidc.md: a workflow on GitHub, a person's e-mail address where
@@ -150,39 +140,29 @@ def person_of(token: str) -> Person:
         payload = token.split(".")[1]
         claims = json.loads(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))
         if claims["iss"] == GITHUB:
-            return Person(GITHUB, f"https://github.com/{claims['job_workflow_ref']}")
+            return Identity(issuer=GITHUB, subject=f"https://github.com/{claims['job_workflow_ref']}")
         issuer = claims.get("federated_claims", {}).get("connector_id") or claims["iss"]
-        return Person(str(issuer), str(claims.get("email") or claims["sub"]))
+        return Identity(issuer=issuer, subject=claims.get("email") or claims["sub"])
     except (ValueError, LookupError, TypeError, AttributeError):
         raise BadInput(
             "the identity token is none that names somebody", allowed="a JSON web token of an OIDC issuer"
         ) from None
 
 
-def find_token(environ: Mapping[str, str]) -> Callable[[], str] | None:
-    """What gives a token of whoever we are: a file, else the CI system that runs us; None if there is neither.
-
-    It is asked anew each time: tokens live for minutes.
-    """
+def find_token(environ: Mapping[str, str]) -> str | None:
+    """A token of whoever we are now: from a file, else of the CI system that runs us; None if there is neither."""
     if named := environ.get(TOKEN_FILE):
-        return lambda: _read_token(Path(named).expanduser())
-    return _detect_token if _detect_token(needed=False) else None
-
-
-def _detect_token(*, needed: bool = True) -> str:
+        return _read_token(Path(named).expanduser())
     with _loading:
         from sigstore.oidc import IdentityError, detect_credential  # noqa: PLC0415 - see above
 
         try:
-            token = detect_credential()
+            return detect_credential()
         except IdentityError as error:
             raise BadInput(
                 f"the CI system gives us no identity token: {_line(error)}",
                 fix="Give the job of the workflow `permissions: {id-token: write}`, or sign with a key",
             ) from None
-    if token is None and needed:
-        raise BadInput("the CI system gives us no identity token any more")
-    return token or ""
 
 
 def _read_token(path: Path) -> str:

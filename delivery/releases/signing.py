@@ -23,8 +23,9 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from adapters.errors import BadInput
+from components.delivery_model import Identity
 from delivery.releases.artifact import canonical
-from delivery.releases.identity import NotBelieved, Person, Sigstore, person_in
+from delivery.releases.identity import NotBelieved, Sigstore, identity_in
 
 BUNDLE_TYPE = "application/vnd.dev.sigstore.bundle.v0.3+json"
 PAYLOAD_TYPE = "application/vnd.in-toto+json"
@@ -39,7 +40,7 @@ def pre_authentication_encoding(payload_type: str, payload: bytes) -> bytes:
     return b"DSSEv1 %d %b %d %b" % (len(kind), kind, len(payload), payload)
 
 
-KnownBy = str | Person
+KnownBy = str | Identity
 """A public key, PEM, or an identity."""
 
 
@@ -90,23 +91,8 @@ class KeySigner:
 
     @property
     def known_by(self) -> str:
-        """The public half of the key."""
-        return self.public_pem
-
-    @property
-    def public_pem(self) -> str:
-        """The public half of the key, as `slipway:signers` has it."""
+        """The public half of the key, PEM."""
         return public_pem(self._key.public_key())
-
-
-class IdentityEntry(Protocol):
-    """Who an OIDC issuer says that somebody is (`components.delivery_model.Identity`)."""
-
-    @property
-    def issuer(self) -> str: ...  # noqa: D102
-
-    @property
-    def subject(self) -> str: ...  # noqa: D102
 
 
 class SignerEntry(Protocol):
@@ -119,7 +105,7 @@ class SignerEntry(Protocol):
     def key(self) -> str | None: ...  # noqa: D102
 
     @property
-    def identity(self) -> IdentityEntry | None: ...  # noqa: D102
+    def identity(self) -> Identity | None: ...  # noqa: D102
 
 
 @dataclass(frozen=True)
@@ -145,16 +131,15 @@ class Trust:
 
     def __init__(self, signers: Mapping[str, SignerEntry], trust_config: Path | None = None) -> None:
         self._keys: dict[str, tuple[_Known, ec.EllipticCurvePublicKey]] = {}
-        self._identities: dict[Person, _Known] = {}
-        self._sigstore = Sigstore(trust_config)
+        self._identities: dict[Identity, _Known] = {}
+        self.sigstore = Sigstore(trust_config)
         for name, signer in signers.items():
             known = other = _Known(name, tuple(signer.roles))
             if signer.key is not None:
                 key = read_public_key(signer.key, name)
                 other, _ = self._keys.setdefault(hint_of(key), (known, key))
             elif signer.identity is not None:
-                person = Person(signer.identity.issuer, signer.identity.subject)
-                other = self._identities.setdefault(person, known)
+                other = self._identities.setdefault(signer.identity, known)
             if other is not known:
                 what = "key" if signer.identity is None else "identity"
                 raise BadInput(
@@ -163,14 +148,9 @@ class Trust:
                     fix="Give each signer a key or an identity of their own, or one signer both roles",
                 )
 
-    @property
-    def sigstore(self) -> Sigstore | None:
-        """Where identities have their certificates from; None if only keys are trusted."""
-        return self._sigstore if self._identities else None
-
     def name_of(self, known_by: KnownBy) -> str | None:
         """Who has this key, or this identity; None if it is unknown."""
-        if isinstance(known_by, Person):
+        if isinstance(known_by, Identity):
             known = self._identities.get(known_by)
         else:
             known, _ = self._keys.get(hint_of(read_public_key(known_by, "")), (None, None))
@@ -217,10 +197,10 @@ class Trust:
         if not self._identities:
             return None, "it is signed by an identity, and none is known here"
         try:
-            person = person_in(bundle)
-            if (known := self._identities.get(person)) is None:
-                return None, f"it is signed by an identity that is unknown here: {person}"
-            if self._sigstore.payload_of(bundle, person) != contained.payload:
+            identity = identity_in(bundle)
+            if (known := self._identities.get(identity)) is None:
+                return None, f"it is signed by an identity that is unknown here: {identity}"
+            if self.sigstore.signed_by(identity, bundle) != (contained.payload_type, contained.payload):
                 return None, "it can be read in two ways"
         except NotBelieved as error:
             return None, str(error)

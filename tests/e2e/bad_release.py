@@ -60,11 +60,9 @@ class Shop:
         """The tag of a release with one more thing in it."""
         changed = f"{self._code}{more}"
         self._source.change(self._code, changed)
-        built = self._platform.succeeds(
-            *("release", "build", "--source", str(self._source.directory), "--allow-unscanned", "--json")
-        )
+        tag = self._source.build(self._platform)
         self._source.change(changed, self._code)
-        return str(json.loads(built.out)["tag"])
+        return tag
 
 
 @dataclass(frozen=True)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 from pathlib import Path
 
-from tests.e2e.platform import changed_service
+from tests.e2e.platform import Platform, changed_service
 
 _GREETING = 'f"Hello from {self._settings.environment}"'
 
@@ -28,6 +29,11 @@ class Source:
         assert old in text
         path.write_text(text.replace(old, new), encoding="utf-8")
         self._commit(new)
+
+    def build(self, platform: Platform) -> str:
+        """Build a release of what was committed last; its tag."""
+        built = platform.succeeds("release", "build", "--source", str(self.directory), "--allow-unscanned", "--json")
+        return str(json.loads(built.out)["tag"])
 
     def _commit(self, message: str) -> None:
         self._git("add", "--all")

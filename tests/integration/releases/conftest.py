@@ -17,6 +17,7 @@ from delivery.releases.artifact import EMPTY, MANIFEST_TYPE, Release, descriptor
 from delivery.releases.signing import KeySigner, Trust
 from delivery.releases.store import ReleaseStore
 from tests.integration.registry import serving
+from tests.tools.build import find_cosign
 
 ROLES = {"ci": "builder", "verifier": "verifier", "alice": "approver"}
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
@@ -59,7 +60,7 @@ def signers(tmp_path_factory: pytest.TempPathFactory) -> dict[str, KeySigner]:
 
 @pytest.fixture(scope="session")
 def trust(signers: dict[str, KeySigner]) -> Trust:
-    return Trust({name: SignerSettings(roles=(role,), key=signers[name].public_pem) for name, role in ROLES.items()})
+    return Trust({name: SignerSettings(roles=(role,), key=signers[name].known_by) for name, role in ROLES.items()})
 
 
 @pytest.fixture
@@ -86,3 +87,13 @@ def release(store: ReleaseStore, push_image: Callable[[str, str], str]) -> Relea
     made = Release(COMMIT, {"hello": push_image("hello", "hello, world")})
     store.push(made, [f"sha-{COMMIT[:12]}"])
     return made
+
+
+@pytest.fixture(scope="session")
+def cosign() -> Path:
+    if shutil.which("go") is None:
+        pytest.skip("cosign is built with Go, which is not installed")
+    found = find_cosign()
+    if found is None:
+        pytest.skip("cosign was not built: `python -m tests.tools.build` takes minutes")
+    return found

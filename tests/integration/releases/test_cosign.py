@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import json
 import os
-import shutil
 import subprocess
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -18,17 +17,6 @@ from delivery.releases.artifact import REPOSITORY, Release
 from delivery.releases.proof import PREDICATE_TYPE, Kind
 from delivery.releases.signing import KeySigner
 from delivery.releases.store import ReleaseStore
-from tests.tools.build import find_cosign
-
-
-@pytest.fixture(scope="session")
-def cosign() -> Path:
-    if shutil.which("go") is None:
-        pytest.skip("cosign is built with Go, which is not installed")
-    found = find_cosign()
-    if found is None:
-        pytest.skip("cosign was not built: `python -m tests.tools.build` takes minutes")
-    return found
 
 
 @dataclass(frozen=True)
@@ -64,7 +52,7 @@ def downloaded(  # noqa: PLR0917 - fixtures, by name
         subject = registry.manifest(REPOSITORY, manifest["subject"]["digest"]) or b""
         (tmp_path / "manifest.json").write_bytes(subject)
         (tmp_path / "bundle.json").write_bytes(registry.blob(REPOSITORY, manifest["layers"][0]["digest"]))
-        (tmp_path / "key.pem").write_text(signers[by].public_pem)
+        (tmp_path / "key.pem").write_text(signers[by].known_by)
         return Files(tmp_path, cosign, kind)
 
     return download
@@ -100,7 +88,7 @@ def test_cosign_believes_no_proof_of_another_release(downloaded: Callable[[Kind,
 
 def test_cosign_believes_no_other_key(downloaded: Callable[[Kind, str], Files], signers: dict[str, KeySigner]) -> None:
     files = downloaded(Kind.SIGN_OFF, "alice")
-    (files.folder / "key.pem").write_text(signers["stranger"].public_pem)
+    (files.folder / "key.pem").write_text(signers["stranger"].known_by)
     done = files.verify()
     assert done.returncode != 0
     assert "signature" in done.stderr

@@ -20,12 +20,11 @@ from components.settings import EnvironmentSettings, Settings
 from delivery.releases import identity
 from delivery.releases.artifact import REPOSITORY, Release
 from delivery.releases.gates import judge
-from delivery.releases.identity import IdentitySigner, Person
+from delivery.releases.identity import IdentitySigner
 from delivery.releases.proof import PREDICATE_TYPE, Kind, statement
 from delivery.releases.signing import Opened, Trust
 from delivery.releases.store import ReleaseStore
 from tests.integration.releases.building import Bench, Sources
-from tests.integration.releases.test_cosign import cosign  # noqa: F401 - a fixture
 from tests.tools.sigstore import GITHUB, WORKFLOW, Sigstore, serving, token
 
 SUBJECT = "sha256:" + "0" * 64
@@ -59,8 +58,8 @@ def trust(trust_config: Path) -> Trust:
 
 
 def signer(trust: Trust, subject: str = WORKFLOW, issuer: str = GITHUB, role: str = "builder") -> IdentitySigner:
-    assert trust.sigstore is not None
-    return IdentitySigner("ci", role, Person(issuer, subject), lambda: token(subject, issuer), trust.sigstore)
+    known_by = Identity(issuer=issuer, subject=subject)
+    return IdentitySigner("ci", role, known_by, lambda: token(subject, issuer), trust.sigstore)
 
 
 def test_a_workflow_signs_and_counts(trust: Trust) -> None:
@@ -226,7 +225,7 @@ def test_nothing_is_built_for_a_workflow_that_is_no_builder(
 
 
 def test_cosign_believes_it_without_asking_anybody(  # noqa: PLR0917 - fixtures, by name
-    cosign: Path,  # noqa: F811
+    cosign: Path,
     sigstore: Sigstore,
     registry: RegistryClient,
     release: Release,
@@ -266,8 +265,7 @@ def test_a_sigstore_that_is_away_or_refuses_is_told_of(sigstore: Sigstore, trust
 
 @pytest.mark.parametrize("given", [token(lives_s=-60), "no token", ""])
 def test_a_token_that_is_none_or_has_run_out_is_told_of_and_not_shown(trust: Trust, given: str) -> None:
-    assert trust.sigstore is not None
-    broken = IdentitySigner("ci", "builder", Person(GITHUB, WORKFLOW), lambda: given, trust.sigstore)
+    broken = IdentitySigner("ci", "builder", Identity(issuer=GITHUB, subject=WORKFLOW), lambda: given, trust.sigstore)
     with pytest.raises(Refused, match=r"ci could not sign with Sigstore: .*oken") as told:
         broken.sign(STATEMENT)
     assert not given or given not in str(told.value)

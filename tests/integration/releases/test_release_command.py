@@ -113,7 +113,7 @@ def shop(  # noqa: PLR0917 - fixtures
     (sources.directory / "services" / "api" / "requirements.txt").write_text("h11==0.16.0\n")
     sources.commit()
     signers = {name: make_key(tmp_path / name, name) for name in ROLES}
-    trusted = {name: {"roles": [role], "key": signers[name].public_pem} for name, role in ROLES.items()}
+    trusted = {name: {"roles": [role], "key": signers[name].known_by} for name, role in ROLES.items()}
     config = tmp_path / "config"
     config.mkdir()
     (config / "Pulumi.yaml").write_text("name: slipway\nruntime: python\n")
@@ -125,7 +125,7 @@ def shop(  # noqa: PLR0917 - fixtures
     for stack, values in {"shared": common | {"slipway:kind": "shared"}, "test": settings, "prod": settings}.items():
         (config / f"Pulumi.{stack}.yaml").write_text(yaml.safe_dump({"config": values}))
     environ = {"SLIPWAY_CONFIG_DIR": str(config), "SLIPWAY_SIGNING_KEY": str(tmp_path / "ci")}
-    trust = Trust({name: SignerSettings(roles=(role,), key=signers[name].public_pem) for name, role in ROLES.items()})
+    trust = Trust({name: SignerSettings(roles=(role,), key=signers[name].known_by) for name, role in ROLES.items()})
     return Shop(sources, config, environ, capsys, registry, ReleaseStore(registry, trust), signers)
 
 

@@ -95,7 +95,7 @@ def office() -> Office:
         return KeySigner(name, role, ec.generate_private_key(ec.SECP256R1()))
 
     signers = {name: signer(name, roles[0]) for name, roles in ROLES.items()}
-    known = {name: _Entry(roles, signers[name].public_pem) for name, roles in ROLES.items()}
+    known = {name: _Entry(roles, signers[name].known_by) for name, roles in ROLES.items()}
     stranger = signer("mallory", "builder")
     return Office(signers | {"mallory": stranger}, Trust(known))
 

@@ -13,8 +13,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from pulumi.automation import PulumiCommand
 
 from adapters.errors import BadInput, Refused
+from components.delivery_model import Identity
 from delivery.platform import TeamPlatform
-from delivery.releases.identity import Person
 from delivery.releases.people import signer_for, who
 from delivery.releases.signing import public_pem
 from delivery.workspace import Workspace
@@ -76,7 +76,7 @@ def test_the_local_platform_has_a_key_for_each_role(team: Team, name: str) -> No
     (role,) = LOCAL[name]
     signer = signer_for(team.workspace(local=True), role)
     assert (signer.name, signer.role) == (name, role)
-    assert signer.public_pem == public_pem(team.keys[name].public_key())
+    assert signer.known_by == public_pem(team.keys[name].public_key())
     assert signer_for(team.workspace(local=True), role, name).name == name
 
 
@@ -169,7 +169,7 @@ def _with_token(certified: Team, tmp_path: Path, given: str, **more: str) -> Wor
 def test_the_token_says_who_signs(certified: Team, tmp_path: Path) -> None:
     workspace = _with_token(certified, tmp_path, token())
     signer = signer_for(workspace, "builder")
-    assert (signer.name, signer.role, signer.known_by) == ("ci", "builder", Person(GITHUB, WORKFLOW))
+    assert (signer.name, signer.role, signer.known_by) == ("ci", "builder", Identity(issuer=GITHUB, subject=WORKFLOW))
     with pytest.raises(Refused, match="ci does not count as approver"):
         signer_for(workspace, "approver")
 
@@ -204,5 +204,5 @@ def test_a_file_that_is_not_there_is_named(certified: Team, tmp_path: Path) -> N
 def test_with_neither_both_ways_are_told(certified: Team, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("GITHUB_ACTIONS", "BUILDKITE", "GITLAB_CI", "CIRCLECI"):
         monkeypatch.delenv(name, raising=False)
-    with pytest.raises(BadInput, match="no key, and no identity"):
+    with pytest.raises(BadInput, match="no key to sign with, nor an identity"):
         signer_for(certified.workspace({}), "builder")

@@ -19,7 +19,7 @@ SUBJECT, OTHER = "sha256:" + "a1" * 32, "sha256:" + "b2" * 32
 AT = {"at": "2026-03-01T10:00:00Z"}
 ROLES = {"ci": "builder", "verifier": "verifier", "alice": "approver"}
 SIGNERS = {name: KeySigner(name, role, ec.generate_private_key(ec.SECP256R1())) for name, role in ROLES.items()}
-TRUST = Trust({name: SignerSettings(roles=(role,), key=SIGNERS[name].public_pem) for name, role in ROLES.items()})  # type: ignore[arg-type]
+TRUST = Trust({name: SignerSettings(roles=(role,), key=SIGNERS[name].known_by) for name, role in ROLES.items()})  # type: ignore[arg-type]
 
 
 def _judged(  # what an attacker may choose, each as it would be if nothing was wrong

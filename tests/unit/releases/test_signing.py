@@ -34,7 +34,7 @@ def ci() -> KeySigner:
 
 
 def _trust(*signers: KeySigner) -> Trust:
-    return Trust({signer.name: SignerSettings(roles=(signer.role,), key=signer.public_pem) for signer in signers})  # type: ignore[arg-type]
+    return Trust({signer.name: SignerSettings(roles=(signer.role,), key=signer.known_by) for signer in signers})  # type: ignore[arg-type]
 
 
 def _changed(bundle: bytes, change: Callable[[dict[str, Any]], None]) -> bytes:
@@ -63,7 +63,7 @@ def test_lengths_are_of_bytes() -> None:
 
 def test_a_bundle_has_the_form_that_public_tools_read(alice: KeySigner) -> None:
     bundle = json.loads(alice.sign(STATEMENT))
-    der = serialization.load_pem_public_key(alice.public_pem.encode()).public_bytes(
+    der = serialization.load_pem_public_key(alice.known_by.encode()).public_bytes(
         serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo
     )
     assert bundle["mediaType"] == "application/vnd.dev.sigstore.bundle.v0.3+json"
@@ -79,7 +79,7 @@ def test_a_bundle_verifies_with_openssl(alice: KeySigner, tmp_path: Path) -> Non
     payload = base64.b64decode(envelope["payload"])
     signed = b"DSSEv1 28 application/vnd.in-toto+json %d %b" % (len(payload), payload)
     for name, content in {
-        "key": alice.public_pem.encode(),
+        "key": alice.known_by.encode(),
         "signature": base64.b64decode(envelope["signatures"][0]["sig"]),
         "signed": signed,
     }.items():
@@ -184,7 +184,7 @@ def test_base64_of_either_alphabet_is_read(alice: KeySigner) -> None:
 
 
 def test_one_key_under_two_names_is_refused(alice: KeySigner) -> None:
-    entry = SignerSettings(roles=("approver",), key=alice.public_pem)
+    entry = SignerSettings(roles=("approver",), key=alice.known_by)
     with pytest.raises(BadInput, match="alice and bob have the same key"):
         Trust({"alice": entry, "bob": entry})
 
@@ -199,7 +199,7 @@ def _write(path: Path, key: Any, passphrase: bytes | None = None) -> Path:
 def test_a_key_is_read_from_its_file(alice: KeySigner, tmp_path: Path, passphrase: bytes | None) -> None:
     path = _write(tmp_path / "key", alice._key, passphrase)
     signer = KeySigner.from_file(path, passphrase, name="alice", role="approver")
-    assert signer.public_pem == alice.public_pem
+    assert signer.known_by == alice.known_by
     assert "PRIVATE" not in repr(signer)
 
 

@@ -48,7 +48,7 @@ def team(  # noqa: PLR0917 - fixtures
     monkeypatch.setenv("GIT_CONFIG_NOSYSTEM", "1")
     signers = {name: KeySigner.from_file(keys / name, name=name, role=role) for name, role in ROLES.items()}
     trusted = {
-        name: {"roles": [role], "key": signers[name].public_pem} for name, role in ROLES.items() if name != "stranger"
+        name: {"roles": [role], "key": signers[name].known_by} for name, role in ROLES.items() if name != "stranger"
     }
     releases = {
         letter: Release(letter.lower() * 40, {"hello": push_image("hello", f"{letter} {tmp_path.name}")})
