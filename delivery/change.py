@@ -13,10 +13,21 @@ from delivery.workspace import Workspace
 
 
 class Changer:
-    """Updates and deletes stacks, showing the engine's lines as they come; `names` are all that take part."""
+    """Updates and deletes stacks, showing the engine's lines as they come; `names` are all that take part.
 
-    def __init__(self, workspace: Workspace, console: Console, names: Sequence[str], message: str) -> None:
+    `meanwhile` is called with each line of an update: the engine has begun to change the cluster.
+    """
+
+    def __init__(
+        self,
+        workspace: Workspace,
+        console: Console,
+        names: Sequence[str],
+        message: str,
+        meanwhile: Callable[[], None] | None = None,
+    ) -> None:
         self._workspace, self._console, self._names, self._message = workspace, console, names, message
+        self._meanwhile = meanwhile
 
     def update(self, stack: str) -> Outcome:
         """Update one stack."""
@@ -42,8 +53,14 @@ class Changer:
         check_images(settings, file, lambda: self._workspace.crypter(stack))
 
     def _up(self, stack: str) -> Outcome:
-        managed = self._workspace.manage(stack, create=True)
-        return managed.up(self._console.lines_of(stack, self._names), self._message)
+        show = self._console.lines_of(stack, self._names)
+
+        def on_line(line: str) -> None:
+            show(line)
+            if self._meanwhile is not None:
+                self._meanwhile()
+
+        return self._workspace.manage(stack, create=True).up(on_line, self._message)
 
     def _recording_engine(self, stack: str, update: Callable[[], Outcome]) -> Outcome:
         """Record the engine before it changes anything; take that back where it refused to begin."""

@@ -18,14 +18,17 @@ from delivery.releases.move import SUITE, Move, Timings, Tools
 from delivery.releases.people import signer_for, who
 from delivery.releases.proof import Piece
 from delivery.releases.store import ReleaseStore
-from delivery.releases.suite import find_suite, suites_of
+from delivery.releases.suite import SuiteAhead, find_suite, suites_of
 from delivery.stack import Outcome
 from delivery.workspace import Workspace
 
 
 @dataclass
 class Moving:
-    """A stack that is about to be moved, and nobody else moves it. `message` is for the engine's history."""
+    """A stack that is about to be moved, and nobody else moves it. `message` is for the engine's history.
+
+    What verifies it, `suite`, loads while pods get ready.
+    """
 
     factory: Factory
     workspace: Workspace
@@ -35,6 +38,7 @@ class Moving:
     by: str
     urls: Mapping[str, str]
     timings: Timings
+    suite: SuiteAhead
     message: str = "slipway"
 
     def move(self) -> Move:
@@ -43,10 +47,19 @@ class Moving:
         seams, say = self.factory.seams, self.factory.console.say
 
         def update(stack: str) -> Outcome:
-            return Changer(self.workspace, self.factory.console, [stack], self.message).update(stack)
+            return Changer(self.workspace, self.factory.console, [stack], self.message, self.suite.begin).update(stack)
 
         def verify(stack: str, suite: str) -> Piece:
-            piece: Piece = seams.verify(self.workspace, stack, suite, signer, store=self.store, say=say, urls=self.urls)
+            piece: Piece = seams.verify(
+                self.workspace,
+                stack,
+                suite,
+                signer,
+                store=self.store,
+                say=say,
+                urls=self.urls,
+                start=self.suite.take,
+            )
             return piece
 
         tools = Tools(self.workspace, self.store, signer, update, verify, seams.connect, say, seams.patience_s)
@@ -100,8 +113,9 @@ def look(
     with (
         workspace.warmed(stack) if warm else contextlib.nullcontext(),
         open_store(workspace, stack) as (store, registry),
+        SuiteAhead(suites_of(workspace.config_dir) / SUITE) as suite,
     ):
-        yield Moving(factory, workspace, stack, store, registry, who(workspace, name), urls or {}, timings)
+        yield Moving(factory, workspace, stack, store, registry, who(workspace, name), urls or {}, timings, suite)
 
 
 @contextlib.contextmanager

@@ -1,13 +1,15 @@
 """Runs a suite of tests/environments in a process of its own and reads its JUnit report.
 
 A suite is plain pytest that knows its environment by addresses alone (tests/environments/conftest.py says how), so
-it is run from outside, by whoever can reach the services, and is given no key and no passphrase of ours.
+it is run from outside, by whoever can reach the services, and is given no key and no passphrase of ours. pytest takes
+longer to load than such a suite to run, so it can load while the environment is being updated.
 """
 
 from __future__ import annotations
 
 import contextlib
 import importlib.util
+import json
 import os
 import signal
 import subprocess
@@ -26,11 +28,23 @@ _FOLDER = Path("tests") / "environments"
 _OURS = ("SLIPWAY_", "PULUMI_", "PYTEST_")
 """Environment variables that begin so stay here: passphrases, keys, and options of another pytest run."""
 _FAREWELL_S = 5.0  # for pytest to write its report, once it was interrupted
+# Loaded with all its plugins, it waits to be told its environment; of the suite itself nothing was read by then.
 # What a shell runs in the background ignores interrupts, and so would all that it starts.
 _PYTEST = """
-import signal, sys, pytest
+import json, os, signal, sys
+import pytest
+
+class Environment:
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_load_initial_conftests(self):
+        told = sys.stdin.readline()
+        if not told:
+            os._exit(0)
+        os.environ.update(json.loads(told))
+        return (yield)
+
 signal.signal(signal.SIGINT, signal.default_int_handler)
-sys.exit(pytest.console_main())
+sys.exit(pytest.main(sys.argv[1:], [Environment()]))
 """
 _SHOWN_LINES = 5
 _NO_TESTS = 5  # pytest's exit code
@@ -69,55 +83,106 @@ def find_suite(folder: Path, name: str) -> Path:
     return folder / name
 
 
-def run_suite(
-    suite: Path,
-    *,
-    environment: str,
-    urls: Mapping[str, str],
-    releases: Mapping[str, str],
-    controls: Mapping[str, str],
-    deadline_s: float,
-) -> SuiteResult:
-    """Run a suite against the services at `urls`, which it expects to be of `releases`, for at most `deadline_s`.
+class SuiteProcess:
+    """pytest for one run of a suite. A context manager: afterwards all that it started is gone."""
 
-    `controls` are the releases of which a pod serves beside them.
-    """
-    if importlib.util.find_spec("pytest") is None:
-        raise MachineUnfit("pytest is not installed, which runs the suites", fix="Install requirements.txt")
-    environ = {name: value for name, value in os.environ.items() if not name.startswith(_OURS)} | {
-        "SLIPWAY_ENVIRONMENT": environment,
-        "SLIPWAY_URLS": _pairs(urls),
-        "SLIPWAY_RELEASES": _pairs(releases),
-        "SLIPWAY_CONTROLS": _pairs(controls),
-        "PYTHONDONTWRITEBYTECODE": "1",
-    }
-    with tempfile.TemporaryDirectory(prefix="slipway-suite-") as scratch:
-        report, output = Path(scratch) / "report.xml", Path(scratch) / "output"
-        argv = [sys.executable, "-c", _PYTEST, str(suite), "-q", "--tb=short", f"--junit-xml={report}"]
-        started = time.monotonic()
-        with output.open("wb") as out:
-            code = _run(argv, suite.parent, environ, out.fileno(), deadline_s)
-        seconds = time.monotonic() - started
-        xml = report.read_bytes() if report.is_file() else None
-        return _result(code, xml, output.read_text(errors="replace"), seconds, deadline_s)
+    def __init__(self, suite: Path) -> None:
+        """Raises `MachineUnfit` without pytest."""
+        if importlib.util.find_spec("pytest") is None:
+            raise MachineUnfit("pytest is not installed, which runs the suites", fix="Install requirements.txt")
+        self._suite = suite
+        self._scratch = tempfile.TemporaryDirectory(prefix="slipway-suite-")
+        self._report, self._output = Path(self._scratch.name) / "report.xml", Path(self._scratch.name) / "output"
+        self._process = self._start()
 
+    def __enter__(self) -> SuiteProcess:
+        return self
 
-def _run(argv: list[str], cwd: Path, environ: Mapping[str, str], out: int, deadline_s: float) -> int | None:
-    """The program's exit code, None if it was ended at the deadline; whatever it started ends with it."""
-    process = subprocess.Popen(
-        argv, cwd=cwd, env=environ, stdin=subprocess.DEVNULL, stdout=out, stderr=out, start_new_session=True
-    )
-    try:
-        return process.wait(deadline_s)
-    except subprocess.TimeoutExpired:
-        os.killpg(process.pid, signal.SIGINT)
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            process.wait(_FAREWELL_S)
-        return None
-    finally:
+    def __exit__(self, *_: object) -> None:
         with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
+            os.killpg(self._process.pid, signal.SIGKILL)
+        self._process.communicate()
+        self._scratch.cleanup()
+
+    def run(
+        self,
+        *,
+        environment: str,
+        urls: Mapping[str, str],
+        releases: Mapping[str, str],
+        controls: Mapping[str, str],
+        deadline_s: float,
+    ) -> SuiteResult:
+        """Run the suite against the services at `urls`, which it expects to be of `releases`, for at most `deadline_s`.
+
+        `controls` are the releases of which a pod serves beside them.
+        """
+        environ = {
+            "SLIPWAY_ENVIRONMENT": environment,
+            "SLIPWAY_URLS": _pairs(urls),
+            "SLIPWAY_RELEASES": _pairs(releases),
+            "SLIPWAY_CONTROLS": _pairs(controls),
+        }
+        started = time.monotonic()
+        code = self._finish(json.dumps(environ) + "\n", deadline_s)
+        seconds = time.monotonic() - started
+        xml = self._report.read_bytes() if self._report.is_file() else None
+        return _result(code, xml, self._output.read_text(errors="replace"), seconds, deadline_s)
+
+    def _start(self) -> subprocess.Popen[str]:
+        argv = [sys.executable, "-c", _PYTEST, str(self._suite), "-q", "--tb=short", f"--junit-xml={self._report}"]
+        environ = {name: value for name, value in os.environ.items() if not name.startswith(_OURS)}
+        with self._output.open("wb") as out:
+            return subprocess.Popen(
+                argv,
+                cwd=self._suite.parent,
+                env=environ | {"PYTHONDONTWRITEBYTECODE": "1"},
+                stdin=subprocess.PIPE,
+                stdout=out,
+                stderr=out,
+                text=True,
+                start_new_session=True,
+            )
+
+    def _finish(self, told: str, deadline_s: float) -> int | None:
+        """pytest's exit code, None if it was ended at the deadline."""
+        try:
+            self._process.communicate(told, deadline_s)  # of one that has ended before, code and output tell
+        except subprocess.TimeoutExpired:
+            os.killpg(self._process.pid, signal.SIGINT)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self._process.wait(_FAREWELL_S)
+            return None
+        return self._process.returncode
+
+
+class SuiteAhead:
+    """A process that loads before it is known what it will run against. A context manager: unused, it is ended."""
+
+    def __init__(self, suite: Path) -> None:
+        self._suite = suite
+        self._process: SuiteProcess | None = None
+
+    def __enter__(self) -> SuiteAhead:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._process is not None:
+            with self._process:
+                self._process = None
+
+    def begin(self) -> None:
+        """Let one load, unless there is one; what stands in the way of that is told when one is taken."""
+        if self._process is None:
+            with contextlib.suppress(MachineUnfit, OSError):
+                self._process = SuiteProcess(self._suite)
+
+    def take(self, suite: Path) -> SuiteProcess:
+        """A process for this suite: the one that has loaded, if it is for this one."""
+        if self._process is None or suite != self._suite:
+            return SuiteProcess(suite)
+        process, self._process = self._process, None
+        return process
 
 
 def _result(code: int | None, xml: bytes | None, output: str, seconds: float, deadline_s: float) -> SuiteResult:

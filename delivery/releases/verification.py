@@ -20,8 +20,10 @@ from delivery.releases.running import connect
 from delivery.releases.signing import Signer
 from delivery.releases.store import ReleaseStore
 from delivery.releases.subject import FAIL, PASS, Connect, Subject, attach, subject_of
-from delivery.releases.suite import SuiteResult, find_suite, run_suite, suites_of
+from delivery.releases.suite import SuiteProcess, SuiteResult, find_suite, suites_of
 from delivery.workspace import Workspace
+
+Start = Callable[[Path], SuiteProcess]
 
 DEADLINE_S = 600.0
 """How long a suite may take unless told otherwise."""
@@ -31,7 +33,8 @@ DEADLINE_S = 600.0
 class Verifier:
     """Runs suites against one environment. `urls` say where its services are reached; `say` is given progress.
 
-    `controls` are the releases of which a pod serves beside a service's own while that bakes.
+    `controls` are the releases of which a pod serves beside a service's own while that bakes. `start` begins to load a
+    suite's process; whoever has one loaded by then gives that.
     """
 
     subject: Subject
@@ -41,6 +44,7 @@ class Verifier:
     suites: Path
     say: Callable[[str], None]
     controls: Mapping[str, str] = field(default_factory=dict)
+    start: Start = SuiteProcess
 
     def run(self, suite: str, deadline_s: float = DEADLINE_S) -> Piece:
         """Run a suite and attach what came of it; `predicate["result"]` of the piece is `pass` or `fail`.
@@ -49,14 +53,14 @@ class Verifier:
         """
         folder, subject = find_suite(self.suites, suite), self.subject
         self._say_what(suite)
-        result = run_suite(
-            folder,
-            environment=subject.stack,
-            urls=self.urls,
-            releases={name: found.release for name, found in subject.running.items()},
-            controls=self.controls,
-            deadline_s=deadline_s,
-        )
+        with self.start(folder) as process:
+            result = process.run(
+                environment=subject.stack,
+                urls=self.urls,
+                releases={name: found.release for name, found in subject.running.items()},
+                controls=self.controls,
+                deadline_s=deadline_s,
+            )
         self._say_result(suite, result)
         subject.require_unchanged()
         predicate: dict[str, Any] = {
@@ -96,6 +100,7 @@ def verify(
     urls: Mapping[str, str] | None = None,
     deadline_s: float = DEADLINE_S,
     connect: Connect = connect,
+    start: Start = SuiteProcess,
 ) -> Piece:
     """Run a suite against what an environment runs and attach the result, a pass or a fail, to its release.
 
@@ -107,7 +112,7 @@ def verify(
     suites = suites_of(workspace.config_dir)
     find_suite(suites, suite)
     with subject_of(workspace, stack, store, connect) as subject:
-        return Verifier(subject, store, signer, reached, suites, say, controls).run(suite, deadline_s)
+        return Verifier(subject, store, signer, reached, suites, say, controls, start).run(suite, deadline_s)
 
 
 def control_releases(settings: EnvironmentSettings) -> dict[str, str]:

@@ -5,16 +5,18 @@ from __future__ import annotations
 import os
 import select
 import signal
+import subprocess
 import textwrap
 import xml.etree.ElementTree as ET
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from adapters.errors import BadInput
 from adapters.paths import REPOSITORY
-from delivery.releases.suite import SuiteResult, find_suite, run_suite, suites_of
+from delivery.releases.suite import SuiteAhead, SuiteProcess, SuiteResult, find_suite, suites_of
 from tests.integration.releases.serving import hello, in_turn
 
 RELEASE, CONTROL = "0123456789ab", "cdef01234567"
@@ -52,8 +54,14 @@ def _run(
     control: str | None = None,
     deadline_s: float = 60,
 ) -> SuiteResult:
-    return run_suite(
-        suite,
+    with SuiteProcess(suite) as process:
+        return _told(process, url, release, control, deadline_s)
+
+
+def _told(
+    process: SuiteProcess, url: str, release: str = RELEASE, control: str | None = None, deadline_s: float = 60
+) -> SuiteResult:
+    return process.run(
         environment="stage",
         urls={"hello": url},
         releases={"hello": release},
@@ -198,6 +206,59 @@ def test_a_suite_is_given_no_key_and_no_passphrase(
     )
     result = _run(suite)
     assert result.passed, result
+
+
+def test_a_suite_that_loads_ahead_is_read_only_once_it_runs(url: str, write: Callable[[str], Path]) -> None:
+    suite = write("def test_old():\n    assert False")
+    with SuiteAhead(suite) as ahead:
+        ahead.begin()
+        (suite / "test_own.py").write_text("def test_new(environment):\n    assert environment.service('hello').url")
+        ahead.begin()
+        with ahead.take(suite) as process:
+            result = _told(process, url)
+    assert result.passed, result
+
+
+@pytest.fixture
+def started(monkeypatch: pytest.MonkeyPatch) -> list[subprocess.Popen[str]]:
+    """The processes that were started since."""
+    found: list[subprocess.Popen[str]] = []
+    start = subprocess.Popen
+
+    def noting(*args: Any, **options: Any) -> subprocess.Popen[str]:
+        found.append(start(*args, **options))
+        return found[-1]
+
+    monkeypatch.setattr(subprocess, "Popen", noting)
+    return found
+
+
+def test_a_suite_that_loaded_ahead_for_nothing_is_gone_at_the_end(
+    write: Callable[[str], Path], started: list[subprocess.Popen[str]]
+) -> None:
+    with SuiteAhead(write("def test_own():\n    pass")) as ahead:
+        ahead.begin()
+        ahead.begin()
+    assert [process.poll() for process in started] == [-signal.SIGKILL]
+
+
+def test_another_suite_than_the_one_that_loads_is_run_all_the_same(url: str, write: Callable[[str], Path]) -> None:
+    with SuiteAhead(write("def test_own():\n    assert False")) as ahead:
+        ahead.begin()
+        with ahead.take(find_suite(SUITES, "smoke")) as process:
+            result = _told(process, url)
+    assert result.why == "6 tests"
+
+
+def test_a_process_that_was_killed_while_it_loaded_fails(
+    write: Callable[[str], Path], started: list[subprocess.Popen[str]]
+) -> None:
+    with SuiteProcess(write("def test_own():\n    pass")) as process:
+        started[0].kill()
+        started[0].wait()
+        result = _told(process, "http://127.0.0.1:9")
+    assert not result.passed
+    assert result.why.startswith("pytest ended with code -9")
 
 
 def test_an_unknown_suite_is_refused_with_those_that_there_are() -> None:
