@@ -1,7 +1,7 @@
 """Runs the plan pass in a process of its own, so that the update's pass begins with fresh modules.
 
-The process is forked when the heavy modules are loaded and no connection exists yet; it then waits for what the record
-says, which is known only once the lock is held.
+The process is forked when the heavy modules are loaded and no connection exists yet. Its program runs at once; what it
+declares waits for what the record says, which is known only once the lock is held.
 """
 
 from __future__ import annotations
@@ -9,7 +9,9 @@ from __future__ import annotations
 import multiprocessing
 import os
 import sys
+import threading
 from collections.abc import Mapping, Sequence
+from concurrent.futures import Future
 from dataclasses import replace
 from io import StringIO
 from multiprocessing.connection import Connection as Pipe
@@ -17,17 +19,17 @@ from multiprocessing.connection import Connection as Pipe
 from adapters.errors import SlipwayError
 from local.engine.backend import References
 from local.engine.failures import Failed, Failure
-from local.engine.model import Resource
+from local.engine.model import Identity, Resource
 from local.engine.monitor import Monitor
 from local.engine.output import Display
-from local.engine.plan import Plan, Planner
+from local.engine.plan import Plan, Planner, Record, by_identity
 from local.engine.program import run_program
 from local.engine.project import Config, Stack
 from local.engine.providers import Clients, Providers
 
 
 class PlanProcess:
-    """A process that waits to plan. Use as a context manager: it is gone afterwards."""
+    """A process that begins to plan. Use as a context manager: it is gone afterwards."""
 
     def __init__(self, stack: Stack, config: Config, environ: Mapping[str, str]) -> None:
         self._pipe, theirs = multiprocessing.Pipe()
@@ -45,7 +47,7 @@ class PlanProcess:
         os.waitpid(self._pid, 0)
 
     def plan(self, recorded: Sequence[Resource]) -> Plan:
-        """Run the plan pass against what is recorded."""
+        """Let the plan pass go on against what is recorded, to its end."""
         self._pipe.send(recorded)
         try:
             answer = self._pipe.recv()
@@ -57,9 +59,7 @@ class PlanProcess:
         return plan
 
 
-def make_plan(
-    stack: Stack, config: Config, environ: Mapping[str, str], recorded: Sequence[Resource], display: Display
-) -> Plan:
+def make_plan(stack: Stack, config: Config, environ: Mapping[str, str], recorded: Record, display: Display) -> Plan:
     """The plan pass in this process: runs the program, so at most once a process."""
     planner = Planner(recorded, Clients())
     monitor = Monitor(stack, Providers(stack), planner, References(stack.project, environ), display.redact)
@@ -78,18 +78,23 @@ def make_plan(
 
 def _serve(pipe: Pipe, stack: Stack, config: Config, environ: Mapping[str, str]) -> None:
     """The life of the process: it never returns to the code that forked it."""
-    code = 0
+    recorded: Future[Mapping[Identity, Resource]] = Future()
+    threading.Thread(target=_receive, args=(pipe, recorded), daemon=True).start()
     try:
-        recorded = pipe.recv()
         printed = StringIO()
         display = Display(printed, printed)
         display.redact.learn(config.secrets)
-        plan = make_plan(stack, config, environ, recorded, display)
+        plan = make_plan(stack, config, environ, recorded.result, display)
         pipe.send(replace(plan, printed=tuple(printed.getvalue().splitlines())))
-    except EOFError:
-        code = 1  # nobody wants a plan any more
     except Exception as error:
         pipe.send(Failure.of(error))
     finally:
         sys.stdout.flush()
-        os._exit(code)
+        os._exit(0)
+
+
+def _receive(pipe: Pipe, recorded: Future[Mapping[Identity, Resource]]) -> None:
+    try:
+        recorded.set_result(by_identity(pipe.recv()))
+    except EOFError:
+        os._exit(1)  # nobody wants a plan any more

@@ -19,7 +19,7 @@ from local.engine.interrupt import stopping
 from local.engine.journal import Journal
 from local.engine.model import Resource
 from local.engine.monitor import Monitor
-from local.engine.plan import Op, Plan, with_result
+from local.engine.plan import Op, Plan, by_identity, with_result
 from local.engine.planning import PlanProcess, make_plan
 from local.engine.program import run_program
 from local.engine.project import Config, Stack
@@ -74,9 +74,9 @@ def up(operation: Operation) -> None:
 def preview(operation: Operation) -> None:
     """Show what `up` would do, and the reasons why it would refuse to."""
     backend = Backend.open(operation.stack, operation.crypter)
-    recorded = Journal(backend.store).objects()
+    recorded = by_identity(Journal(backend.store).objects())
     report = operation.report
-    plan = make_plan(operation.stack, operation.config, operation.environ, recorded, report.display)
+    plan = make_plan(operation.stack, operation.config, operation.environ, lambda: recorded, report.display)
     report.planned((*plan.steps, *plan.deletions))
     report.summary()
     _check_plan(plan, operation)

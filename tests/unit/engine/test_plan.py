@@ -11,7 +11,7 @@ from adapters.errors import BadInput
 from adapters.kubernetes import Cause, KubernetesError
 from local.engine import plan as plans
 from local.engine.model import Connection, Declared, Resource, identity_of
-from local.engine.plan import Op, Planner
+from local.engine.plan import Op, Planner, by_identity
 from local.engine.values import UNKNOWN, has_unknown
 
 NAMESPACE = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "ns", "uid": "n"}}
@@ -80,7 +80,7 @@ def no_rules(monkeypatch):
 
 
 def planner(kube, *before):
-    return Planner(before, SimpleNamespace(of=lambda _: kube))
+    return Planner(lambda: by_identity(before), SimpleNamespace(of=lambda _: kube))
 
 
 def step_of(kube, wanted, *before):
