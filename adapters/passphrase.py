@@ -20,6 +20,7 @@ from pathlib import Path
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
+from adapters import keyring
 from adapters.errors import BadInput
 
 _ITERATIONS = 1_000_000
@@ -100,9 +101,26 @@ def find_passphrase(environ: Mapping[str, str] = os.environ) -> str:
     )
 
 
-def derive_ahead(passphrase: str, encryptionsalt: str) -> None:
-    """Begin to derive the key that `Passphrase.open` of the same will want; raises `BadInput` for a malformed salt."""
-    _begin(passphrase, _parts(encryptionsalt)[0])
+def derive_ahead(passphrase: str, encryptionsalt: str, *, kept_s: int = 0) -> None:
+    """Begin to derive the key that `Passphrase.open` of the same will want; raises `BadInput` for a malformed salt.
+
+    With `kept_s` it is kept for so long in the user's keyring, and taken from there. That is for a passphrase that
+    the user's other processes may read anyway: they can read the key then, too.
+    """
+    salt = _parts(encryptionsalt)[0]
+    if not kept_s:
+        _begin(passphrase, salt)
+        return
+    kept = _kept_name(passphrase, salt)
+    if (key := keyring.find(kept)) is not None:
+        know({_name(passphrase, salt): _encode(key)})
+        return
+    _begin(passphrase, salt).add_done_callback(lambda derived: keyring.keep(kept, derived.result(), kept_s))
+
+
+def forget(passphrase: str, encryptionsalt: str) -> None:
+    """Take the key out of the user's keyring."""
+    keyring.forget(_kept_name(passphrase, _parts(encryptionsalt)[0]))
 
 
 def derived_keys() -> dict[str, str]:
@@ -126,12 +144,21 @@ def _begin(passphrase: str, salt: bytes) -> Future[bytes]:
 
     The thread runs one function of OpenSSL and nothing of Python's: it shares a core with whoever loads meanwhile.
     """
-    name = hashlib.sha256(salt + passphrase.encode()).hexdigest()
+    name = _name(passphrase, salt)
     with _beginning:
         if name not in _keys:
             key = _keys[name] = Future[bytes]()
             threading.Thread(target=lambda: key.set_result(_pbkdf2(passphrase, salt)), name="key", daemon=True).start()
         return _keys[name]
+
+
+def _name(passphrase: str, salt: bytes) -> str:
+    return hashlib.sha256(salt + passphrase.encode()).hexdigest()
+
+
+def _kept_name(passphrase: str, salt: bytes) -> str:
+    """The user's keyring is for all programs; its names can be seen."""
+    return f"slipway:{_name(passphrase, salt)}"
 
 
 def _pbkdf2(passphrase: str, salt: bytes) -> bytes:

@@ -14,6 +14,8 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
+from local.private import key_pem, save_private
+
 _AUTHORITY_LIFE = datetime.timedelta(days=3650)
 _CERTIFICATE_LIFE = datetime.timedelta(days=365)
 _LEFT_TO_BE_GOOD = datetime.timedelta(days=30)
@@ -100,20 +102,6 @@ class Authority:
         except (ValueError, TypeError, InvalidSignature):
             return False
         return certificate.not_valid_after_utc - datetime.datetime.now(datetime.UTC) > _LEFT_TO_BE_GOOD
-
-
-def key_pem(key: ec.EllipticCurvePrivateKey) -> str:
-    """A private key as PEM, PKCS #8, not encrypted."""
-    encoding, form = serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8
-    return key.private_bytes(encoding, form, serialization.NoEncryption()).decode("ascii")
-
-
-def save_private(file: Path, content: bytes) -> None:
-    """Write `file` whole or not at all, readable by its owner alone at every moment."""
-    scratch = file.with_suffix(file.suffix + ".new")
-    scratch.touch(mode=0o600)
-    scratch.write_bytes(content)
-    scratch.replace(file)
 
 
 def _builder(

@@ -2,7 +2,8 @@
 
 Whoever signs shows a token to Fulcio, which certifies a key made for the occasion; what was signed with it is entered
 into a log, Rekor, which says when (https://docs.sigstore.dev/about/overview). So there is no key to keep and to lose.
-The library `sigstore` signs and judges, by its own rules; it is loaded only where that is wanted.
+The library `sigstore` signs and judges, by its own rules; like all that reads certificates it is loaded only where that
+is wanted.
 """
 
 from __future__ import annotations
@@ -15,8 +16,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
-
-from cryptography import x509
 
 from adapters.errors import BadInput, Refused, Unreachable
 from components.delivery_model import Identity
@@ -31,7 +30,7 @@ GITHUB = "https://token.actions.githubusercontent.com"
 """The issuer of tokens for workflows on GitHub."""
 
 # What an issuer is in a certificate: https://github.com/sigstore/fulcio/blob/main/docs/oid-info.md
-_ISSUER = x509.ObjectIdentifier("1.3.6.1.4.1.57264.1.1")
+_ISSUER = "1.3.6.1.4.1.57264.1.1"
 _SHOWN = 200
 
 _loading = threading.Lock()  # proof is judged in threads, and a module that two of them load may be half there for one
@@ -116,16 +115,18 @@ class IdentitySigner:
 
 def identity_in(bundle: bytes) -> Identity:
     """Whom the certificate in a bundle names, whoever made it; raises `NotBelieved` if it names nobody."""
+    from cryptography import x509  # noqa: PLC0415 - see above
+
     try:
         raw = json.loads(bundle)["verificationMaterial"]["certificate"]["rawBytes"]
         extensions = x509.load_der_x509_certificate(base64.b64decode(raw)).extensions
         names = extensions.get_extension_for_class(x509.SubjectAlternativeName).value
-        issuer = cast("x509.UnrecognizedExtension", extensions.get_extension_for_oid(_ISSUER).value).value.decode()
+        issuer = extensions.get_extension_for_oid(x509.ObjectIdentifier(_ISSUER)).value
         (subject,) = (
             *names.get_values_for_type(x509.UniformResourceIdentifier),
             *names.get_values_for_type(x509.RFC822Name),
         )
-        return Identity(issuer=issuer, subject=subject)
+        return Identity(issuer=cast("x509.UnrecognizedExtension", issuer).value.decode(), subject=subject)
     except Exception:  # what the library says of a broken certificate differs between its versions
         raise NotBelieved("its certificate names nobody") from None
 

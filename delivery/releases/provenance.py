@@ -7,10 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from delivery.releases.proof import Piece
-from delivery.releases.source import Source, SourceService
+
+if TYPE_CHECKING:
+    from delivery.releases.source import Source, SourceService
 
 BUILD_TYPE = "https://slipway.dev/build/v1"
 

@@ -28,15 +28,18 @@ _FOLDER = Path("tests") / "environments"
 _OURS = ("SLIPWAY_", "PULUMI_", "PYTEST_")
 """Environment variables that begin so stay here: passphrases, keys, and options of another pytest run."""
 _FAREWELL_S = 5.0  # for pytest to write its report, once it was interrupted
-# Loaded with all its plugins, it waits to be told its environment; of the suite itself nothing was read by then.
+# Loaded with all its plugins, and with what our suites ask with, it waits to be told its environment; of the suite
+# itself nothing was read by then.
 # What a shell runs in the background ignores interrupts, and so would all that it starts.
 _PYTEST = """
-import json, os, signal, sys
+import contextlib, json, os, signal, sys
 import pytest
 
 class Environment:
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_load_initial_conftests(self):
+        with contextlib.suppress(ImportError):
+            import httpcore2, httpx2
         told = sys.stdin.readline()
         if not told:
             os._exit(0)

@@ -26,7 +26,7 @@ from adapters.kubeconfig import open_client
 from adapters.kubernetes import Kubernetes
 from adapters.progress import step
 from local import apt, disk
-from local.cluster import binaries, cgroups, configs, pki, process, sockets
+from local.cluster import binaries, cgroups, configs, process, sockets
 from local.cluster.addons import addons
 from local.cluster.preload import contents, preload
 from local.cluster.spec import API_PORT, NODE_ADDRESS, ClusterSpec, Layout, Mirror
@@ -254,6 +254,8 @@ def _save_plan(layout: Layout, plan: Mapping[str, object]) -> None:
 
 
 def _prepare(layout: Layout, spec: ClusterSpec, plan: Mapping[str, object]) -> None:
+    from local.cluster import pki  # noqa: PLC0415 - takes time to load, which only this has a use for
+
     _require_disk(layout)
     cgroups.remove(layout.cgroup)  # of a run that was killed
     cgroups.create(layout.cgroup)

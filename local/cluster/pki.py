@@ -15,8 +15,9 @@ from pathlib import Path
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from local.certificates import Authority, key_pem, save_private
+from local.certificates import Authority
 from local.cluster.spec import API_SERVICE_ADDRESS, DOMAIN, NODE_ADDRESS
+from local.private import key_pem, save_private
 
 CLUSTER, ETCD, FRONT_PROXY = "ca", "etcd-ca", "front-proxy-ca"
 """File names of the authorities, without their ending."""

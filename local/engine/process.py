@@ -14,7 +14,9 @@ import threading
 from collections.abc import Sequence
 from pathlib import Path
 
-# Loaded before anything is forked, so that both passes share what nearly every program uses.
+# Loaded before anything is forked, so that both passes share it: what nearly every program uses, and what httpx2 would
+# load with its first client.
+import httpcore2  # noqa: F401
 import pulumi_kubernetes.apps.v1
 import pulumi_kubernetes.autoscaling.v2
 import pulumi_kubernetes.core.v1

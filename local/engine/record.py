@@ -61,17 +61,19 @@ class RecordStore:
         self._generation = commits[-1].generation if commits else 0
         return self._open(commits[-1]) if commits else None
 
-    def save(self, record: dict[str, Any]) -> None:
+    def save(self, record: dict[str, Any], *, prune: bool = True) -> None:
         """Write `record` as the generation after the one loaded or saved before (after the newest if neither was).
 
-        Raises `Locked`, with nothing changed, if somebody else has written a record since.
+        Without `prune` old generations stay until the next time. Raises `Locked`, with nothing changed, if somebody
+        else has written a record since.
         """
         generation = (self._newest() if self._generation is None else self._generation) + 1
         sealed = self._seal(record, generation)
         names = [self._write_part(part, generation) for part in _split(sealed)]
         self._commit(_Commit(generation, tuple(names), hashlib.sha256(sealed).hexdigest()))
         self._generation = generation
-        self._prune()
+        if prune:
+            self._prune()
 
     def history(self) -> list[dict[str, Any]]:
         """What was done to the stack, the newest first: the list `updates` of the newest record, the only one read."""

@@ -7,23 +7,30 @@ passphrase, a salt, passwords, the registry's certificate, keys that sign.
 
 from __future__ import annotations
 
+import contextlib
 import secrets
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from adapters import passphrase as passphrases
 from adapters import yamledit
 from adapters.command import run
-from adapters.passphrase import Passphrase, derive_ahead
+from adapters.errors import SlipwayError
+from adapters.passphrase import Passphrase
 from adapters.paths import REPOSITORY, state_dir
 from adapters.stackfile import StackFile, stack_names, stack_path
-from local.certificates import Authority, save_private
 from local.platform.receiver import ADDRESS, URL, Receiver
 from local.platform.signers import Signers
+from local.private import save_private
+
+if TYPE_CHECKING:
+    from local.certificates import Authority
 
 REGISTRY_CA = "registry-ca.pem"
+_KEY_KEPT_S = 600
 _AUTHORITY, _REGISTRY = "registry-ca", "registry"
 _PASSWORD_BYTES = 24
 _THIS_MACHINE = "127.0.0.1:"
@@ -78,6 +85,8 @@ class Configuration:
 
     def authority(self) -> Authority:
         """The authority, made when there is none."""
+        from local.certificates import Authority  # noqa: PLC0415 - takes time to load, and few commands make any
+
         return Authority.open(self._authority_directory, _AUTHORITY)
 
     def stack(self, name: str) -> StackFile:
@@ -93,9 +102,12 @@ class Configuration:
         return Passphrase.open(*self._opened_by())
 
     def open_ahead(self) -> None:
-        """Let the key that `crypter` will want be derived meanwhile, where there is a stack to open."""
+        """Let the key that `crypter` will want be derived meanwhile, where there is a stack to open.
+
+        It is kept for the next command: the passphrase lies in a file that whoever could read the key can read.
+        """
         if self.exists and self.stacks():
-            derive_ahead(*self._opened_by())
+            passphrases.derive_ahead(*self._opened_by(), kept_s=_KEY_KEPT_S)
 
     def _opened_by(self) -> tuple[str, str]:
         salt = self.stack(self.stacks()[0]).encryption_salt or ""
@@ -215,6 +227,9 @@ class Configuration:
 
     def remove(self) -> None:
         """Remove it with all its secrets, and what runs on it."""
+        with contextlib.suppress(SlipwayError, OSError):  # what nobody can read any more is no reason to stay
+            if self.exists and self.stacks():
+                passphrases.forget(*self._opened_by())
         for directory in (self.directory, self._authority_directory, state_dir() / "backend"):
             shutil.rmtree(directory, ignore_errors=True)
         self._passphrase_file.unlink(missing_ok=True)

@@ -17,8 +17,8 @@ from pathlib import Path
 from adapters.errors import SlipwayError
 from adapters.paths import REPOSITORY, cache_dir, state_dir
 from local import locks
-from local.certificates import save_private
 from local.cluster import NODE_ADDRESS, Cluster
+from local.private import save_private
 
 PORT = 9095
 ADDRESS = f"{NODE_ADDRESS}:{PORT}"

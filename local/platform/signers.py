@@ -12,7 +12,7 @@ from pathlib import Path
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from local.certificates import key_pem, save_private
+from local.private import key_pem, save_private
 
 ROLES = {"ci": "builder", "verifier": "verifier", "approver": "approver"}
 """What the signature of each counts for."""

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from adapters import keyring
 from adapters import passphrase as passphrases
 from adapters.errors import BadInput
 from adapters.passphrase import Passphrase, find_passphrase
@@ -99,3 +100,47 @@ def test_a_key_that_is_derived_ahead_is_the_one_that_opens(monkeypatch: pytest.M
     assert len(passphrases.derived_keys()) == 1
     with pytest.raises(BadInput, match="malformed"):
         passphrases.derive_ahead("of tomorrow", "no salt")
+
+
+@pytest.fixture
+def kept(monkeypatch: pytest.MonkeyPatch) -> dict[str, bytes]:
+    """What is in the keyring, which here is none of the kernel's."""
+    kept: dict[str, bytes] = {}
+    monkeypatch.setattr(keyring, "keep", lambda name, secret, _: kept.update({name: secret}))
+    monkeypatch.setattr(keyring, "find", kept.get)
+    monkeypatch.setattr(keyring, "forget", lambda name: kept.pop(name, None))
+    return kept
+
+
+def test_a_key_that_is_kept_is_not_derived_again_until_it_is_forgotten(
+    kept: dict[str, bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    crypter, salt = Passphrase.create("of today")
+    monkeypatch.setattr(passphrases, "_keys", {})
+    passphrases.derive_ahead("of today", salt, kept_s=60)
+    passphrases.derived_keys()  # awaits it
+    assert list(kept.values()) == [crypter.key]
+    monkeypatch.setattr(passphrases, "_keys", {})
+    with monkeypatch.context() as underived:
+        underived.setattr(passphrases, "_pbkdf2", lambda *_: pytest.fail("it was derived"))
+        passphrases.derive_ahead("of today", salt, kept_s=60)
+        assert Passphrase.open("of today", salt).key == crypter.key
+    passphrases.forget("of today", salt)
+    assert kept == {}
+
+
+def test_what_is_kept_is_of_one_passphrase_and_salt(kept: dict[str, bytes], monkeypatch: pytest.MonkeyPatch) -> None:
+    salts = {passphrase: Passphrase.create(passphrase)[1] for passphrase in ("one", "other")}
+    monkeypatch.setattr(passphrases, "_keys", {})
+    for passphrase, salt in [*salts.items(), ("one", salts["other"])]:
+        passphrases.derive_ahead(passphrase, salt, kept_s=60)
+    passphrases.derived_keys()
+    assert len(set(kept.values())) == len(kept) == 3
+
+
+def test_a_key_is_kept_only_where_that_is_asked_for(kept: dict[str, bytes], monkeypatch: pytest.MonkeyPatch) -> None:
+    _, salt = Passphrase.create("of nobody")
+    monkeypatch.setattr(passphrases, "_keys", {})
+    passphrases.derive_ahead("of nobody", salt)
+    Passphrase.open("of nobody", salt)
+    assert kept == {}
