@@ -6,7 +6,8 @@ It brings up a local platform of its own, builds one release beside the one ther
 `slipway promote` and `slipway rollback`, then with `kubectl set image` and `kubectl rollout status`. "Pods" is the time
 from the Deployment's new template until every pod of it is available, as the API server tells it; what is left of a
 command is ours: start-up, gates, file and commit, the engine, the record. The verification (the smoke suite) has a row
-of its own. Times are medians; a ratio is over kubectl's way of the same direction.
+of its own. Each begins when the pods of the one before have ended. Times are medians; a ratio is over kubectl's way of
+the same direction.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # the tests, whose tools are used here, are no package
 
-from adapters.kubernetes import JsonObject, Kubernetes
+from adapters.kubernetes import PRESENT, JsonObject, Kubernetes
 from benchmarks.own_platform import own_platform
 from local.images import platform_binary
 from tests.e2e.platform import Platform
@@ -67,13 +68,15 @@ def main() -> None:
         kubeconfig = str(platform.cluster.kubeconfig)
         kubectl = [str(platform_binary("kubectl")), "--kubeconfig", kubeconfig, "--namespace", "prod"]
         for _ in range(runs):
-            forth.kubectl.append(_set_image(kubectl, after))
-            back.kubectl.append(_set_image(kubectl, before))
+            for direction, image in ((forth, after), (back, before)):
+                _settle(kube)
+                direction.kubectl.append(_set_image(kubectl, image))
     _print({"promote": forth, "rollback": back}, runs)
 
 
 def _measure(platform: Platform, *args: str) -> dict[str, float]:
     """Run a command that moves prod; its seconds by part."""
+    _settle(platform.kube)
     rollout = _Rollout(platform.kube)
     began = time.monotonic()
     seconds: dict[str, float] = json.loads(platform.succeeds(*args, "--yes", "--json").out)["seconds"]
@@ -88,6 +91,21 @@ def _measure(platform: Platform, *args: str) -> dict[str, float]:
     }
     ours = sum(parts.values())
     return {**parts, "all of it ours": ours, "pods ready": pods, "verification": verification, "whole command": whole}
+
+
+def _settle(kube: Kubernetes) -> None:
+    """Wait until no pod of prod is ending any more."""
+    ending: set[str] = set()
+    are_known = False
+    for event, pod in kube.watch("v1", "Pod", "prod", timeout_s=_LONGEST_S, present=True):
+        if event == PRESENT:
+            are_known = True
+        elif event == "DELETED":
+            ending.discard(pod["metadata"]["name"])
+        elif "deletionTimestamp" in pod["metadata"]:
+            ending.add(pod["metadata"]["name"])
+        if are_known and not ending:
+            return
 
 
 class _Rollout:
