@@ -13,11 +13,12 @@ from components.monitoring.access import MonitoringAccess
 from components.monitoring.names import GRAFANA
 from components.monitoring.own_rules import OwnRules, OwnRulesArgs
 from components.monitoring.service_dashboard import ServiceDashboard
+from components.reading import read_program
 from components.registry import NAMESPACE as REGISTRY_NAMESPACE
 from components.registry import Registry, create_registry
 from components.registry_access import RegistryAccess
 from components.service import Service, ServiceArgs
-from components.settings import EnvironmentSettings, GithubSettings, MonitoringSettings, Settings, SharedSettings
+from components.settings import EnvironmentSettings, GithubSettings, MonitoringSettings, SharedSettings
 
 
 def shared(settings: SharedSettings) -> None:
@@ -84,7 +85,7 @@ def github(settings: GithubSettings) -> None:
     pulumi.export("repository", repository.repository.full_name)
 
 
-match Settings.from_pulumi():
+match read_program():
     case SharedSettings() as settings:
         shared(settings)
     case EnvironmentSettings() as settings:

@@ -10,7 +10,8 @@ from pathlib import Path
 from adapters.errors import Refused, SlipwayError
 from adapters.git import Repository
 from adapters.stackfile import StackFile
-from components.settings import EnvironmentSettings, Settings
+from components.reading import read_file
+from components.settings import EnvironmentSettings
 from delivery.releases.journal import Journal
 from delivery.releases.people import who
 from delivery.workspace import Workspace
@@ -46,7 +47,7 @@ def decree(workspace: Workspace, stack: str, operation: str, name: str | None) -
         yield found
         if not found.message:
             return
-        Settings.from_file(found.file, complete=False)
+        read_file(found.file, complete=False)
         found.file.save()
         body = [found.reason, ""] if found.reason else []
         try:

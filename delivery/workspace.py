@@ -16,7 +16,8 @@ from pulumi.automation.errors import CommandError, StackNotFoundError
 from adapters.errors import BadInput, Refused
 from adapters.passphrase import Passphrase, find_passphrase
 from adapters.stackfile import StackFile, stack_names, stack_path
-from components.settings import AnySettings, EnvironmentSettings, Settings
+from components.reading import read_file
+from components.settings import AnySettings, EnvironmentSettings
 from delivery.engines import LOCAL, PULUMI, Marker, backend_env, default_engine
 from delivery.platform import Platform, TeamPlatform
 from delivery.stack import ManagedStack, failure_of
@@ -129,7 +130,7 @@ class Workspace:
 
     def settings(self, stack: str, *, complete: bool = True) -> AnySettings:
         """The stack's configuration, checked; reads the file anew, since others may have changed it meanwhile."""
-        return Settings.from_file(StackFile.load(self.path(stack)), complete=complete)
+        return read_file(StackFile.load(self.path(stack)), complete=complete)
 
     def environment(self, stack: str) -> EnvironmentSettings:
         """The configuration of a stack that is an environment; raises `BadInput` for any other.

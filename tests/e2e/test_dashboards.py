@@ -10,7 +10,8 @@ import pytest
 from components.monitoring import coverage
 from components.monitoring.dashboards import platform as boards
 from components.monitoring.dashboards.board import filled
-from components.settings import MonitoringSettings, Settings
+from components.reading import read_file
+from components.settings import MonitoringSettings
 from tests.e2e.platform import Platform
 from tests.e2e.prometheus import Prometheus, until
 from tests.e2e.test_monitoring import ENVIRONMENTS
@@ -43,7 +44,7 @@ def traffic(platform: Platform) -> None:
 
 def shown(platform: Platform) -> Iterator[tuple[str, str]]:
     """Every dashboard that Grafana would show here, its name and its file."""
-    settings = Settings.from_file(platform.stack("monitoring"))
+    settings = read_file(platform.stack("monitoring"))
     assert isinstance(settings, MonitoringSettings)
     yield from boards.load(coverage.present(settings), ENVIRONMENTS).items()
     for environment in ENVIRONMENTS:

@@ -12,7 +12,8 @@ import yaml
 
 from adapters.apiserver import JsonObject, KubernetesError
 from adapters.kubernetes import Kubernetes
-from components.settings import EnvironmentSettings, Settings
+from components.reading import read_file
+from components.settings import EnvironmentSettings
 from delivery.serving.dispatching import Environments
 from delivery.serving.situation import situation_of
 from tests.e2e.platform import Platform
@@ -41,7 +42,7 @@ def kubeconfig(platform: Platform, tmp_path_factory: pytest.TempPathFactory) -> 
 
 
 def test_it_reads_how_production_delivers(platform: Platform, kubeconfig: Path) -> None:
-    settings, now = Settings.from_file(platform.stack("prod")), datetime.now(UTC)
+    settings, now = read_file(platform.stack("prod")), datetime.now(UTC)
     assert isinstance(settings, EnvironmentSettings)
     environments = Environments(
         ("test", "prod"), lambda: Kubernetes.connect(kubeconfig=str(kubeconfig), context=platform.cluster.context)

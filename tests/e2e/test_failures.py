@@ -22,7 +22,8 @@ from cryptography.x509.oid import NameOID
 from adapters.kubernetes import JsonObject
 from components.model import Objectives
 from components.monitoring import coverage, rules, slo
-from components.settings import MonitoringSettings, Settings
+from components.reading import read_file
+from components.settings import MonitoringSettings
 from local.cluster import process
 from local.cluster.spec import Layout
 from tests.e2e import broken
@@ -71,7 +72,7 @@ def prometheus(platform: Platform) -> Prometheus:
 @pytest.fixture(scope="module")
 def fast_motion(platform: Platform, failures: None) -> Iterator[set[str]]:
     """The names of the alerts that the platform has, while its rules are evaluated in fast motion."""
-    settings = Settings.from_file(platform.stack("monitoring"))
+    settings = read_file(platform.stack("monitoring"))
     assert isinstance(settings, MonitoringSettings)
     files = dict(rules.load(coverage.present(settings)))
     files["objectives.yaml"] = slo.rules_of(broken.NAMESPACE, "faulty", Objectives.model_validate(PROMISED))

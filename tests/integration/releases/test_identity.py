@@ -16,7 +16,8 @@ import pytest
 from adapters.errors import BadInput, Refused, Unreachable
 from adapters.registry import RegistryClient
 from components.delivery_model import Identity, SignerSettings
-from components.settings import EnvironmentSettings, Settings
+from components.reading import read_mapping
+from components.settings import EnvironmentSettings
 from delivery.releases import identity
 from delivery.releases.artifact import REPOSITORY, Release
 from delivery.releases.gates import judge
@@ -209,7 +210,7 @@ def test_a_build_by_a_workflow_enters_where_that_workflow_is_a_builder(
         "registry": {"push": "127.0.0.1:1", "pull": "registry.example.com"},
         "gates": ["built", "scanned"],
     }
-    settings = Settings.from_mapping(config, stack="test", complete=False)
+    settings = read_mapping(config, stack="test", complete=False)
     assert isinstance(settings, EnvironmentSettings)
     proof = ReleaseStore(registry, trust).proof_of(release)
     verdicts = judge(settings, release, proof, lambda _: "", lambda _: [], datetime.now(UTC))

@@ -9,7 +9,8 @@ import pytest
 from adapters.errors import BadInput, Refused
 from adapters.paths import REPOSITORY
 from adapters.stackfile import StackFile
-from components.settings import EnvironmentSettings, Settings
+from components.reading import read_file
+from components.settings import EnvironmentSettings
 
 from .conftest import DIGEST, OTHER_DIGEST, Declare, environment
 from .test_settings import read
@@ -27,7 +28,7 @@ def prod(**values: Any) -> EnvironmentSettings:
 def test_only_prod_bakes_as_committed_and_alerts_act_only_there() -> None:
     found = {}
     for stack in ("test", "stage", "prod"):
-        settings = Settings.from_file(StackFile.load(REPOSITORY / f"Pulumi.{stack}.yaml"), complete=False)
+        settings = read_file(StackFile.load(REPOSITORY / f"Pulumi.{stack}.yaml"), complete=False)
         assert isinstance(settings, EnvironmentSettings)
         found[stack] = (settings.bake.minutes, settings.automation)
     assert found == {"test": (0, "off"), "stage": (0, "off"), "prod": (30, "on")}

@@ -14,7 +14,8 @@ from adapters.errors import BadInput, Refused
 from adapters.paths import REPOSITORY
 from adapters.stackfile import StackFile
 from components.model import Service
-from components.settings import EnvironmentSettings, Settings
+from components.reading import read_file
+from components.settings import EnvironmentSettings
 
 from .conftest import Declare, environment
 from .test_settings import read
@@ -38,7 +39,7 @@ def prod(**values: Any) -> EnvironmentSettings:
 
 
 def committed(stack: str) -> EnvironmentSettings:
-    settings = Settings.from_file(StackFile.load(REPOSITORY / f"Pulumi.{stack}.yaml"), complete=False)
+    settings = read_file(StackFile.load(REPOSITORY / f"Pulumi.{stack}.yaml"), complete=False)
     assert isinstance(settings, EnvironmentSettings)
     return settings
 
@@ -178,9 +179,9 @@ def test_a_gate_that_asks_about_a_stack_that_is_not_there_is_refused_with_file_a
     with pytest.raises(
         BadInput, match=rf"^Pulumi\.prod\.yaml, line {line}, slipway:gates\[1\]\.verified: .*'stage'.*Allowed: test\."
     ):
-        Settings.from_file(file, complete=False)
+        read_file(file, complete=False)
     write_stacks(tmp_path, stage=[])
-    Settings.from_file(file, complete=False)
+    read_file(file, complete=False)
 
 
 @pytest.mark.parametrize(
@@ -194,7 +195,7 @@ def test_a_gate_that_asks_about_a_stack_that_is_not_there_is_refused_with_file_a
 def test_a_gate_that_asks_about_its_own_stack_is_refused(tmp_path: Path, gate: dict[str, Any]) -> None:
     write_stacks(tmp_path, test=[], prod=[gate])
     with pytest.raises(BadInput, match="this very stack"):
-        Settings.from_file(StackFile.load(tmp_path / "Pulumi.prod.yaml"), complete=False)
+        read_file(StackFile.load(tmp_path / "Pulumi.prod.yaml"), complete=False)
 
 
 def test_a_signer_has_roles_and_a_key() -> None:

@@ -14,7 +14,7 @@ from adapters.errors import BadInput
 from adapters.paths import REPOSITORY
 from adapters.stackfile import StackFile
 from components import github_files
-from components.settings import Settings
+from components.reading import read_file
 
 from .conftest import TEAM_IDS, Declare, Plain, Recorded, Registered, committed, in_clear
 
@@ -277,10 +277,10 @@ def test_a_mistake_in_the_stack_file_is_one_paragraph_with_its_line(
     tmp_path: Path, old: str, new: str, said: str
 ) -> None:
     text = (REPOSITORY / "Pulumi.github.yaml").read_text()
-    Settings.from_file(written(tmp_path, text))
+    read_file(written(tmp_path, text))
     assert old in text
     with pytest.raises(BadInput, match=said) as raised:
-        Settings.from_file(written(tmp_path, text.replace(old, new)))
+        read_file(written(tmp_path, text.replace(old, new)))
     assert re.match(r"Pulumi\.github\.yaml, line \d+, slipway:github", raised.value.where)
 
 
@@ -289,7 +289,7 @@ COMMITTED = REPOSITORY / ".github"
 
 
 def test_every_committed_job_of_ci_can_be_required_and_the_check_of_the_app_is_not_one_that_it_bypasses() -> None:
-    shape = Settings.from_file(StackFile.load(REPOSITORY / "Pulumi.github.yaml")).github
+    shape = read_file(StackFile.load(REPOSITORY / "Pulumi.github.yaml")).github
     checks = github_files.required_checks(COMMITTED, shape.checks)
     always = github_files.required_checks(COMMITTED, shape.automation.checks, triggers=("pull_request", "push"))
     assert {"lint", "unit", "integration", "e2e"} <= {*checks}
@@ -298,7 +298,7 @@ def test_every_committed_job_of_ci_can_be_required_and_the_check_of_the_app_is_n
 
 
 def test_every_committed_owner_may_own_code() -> None:
-    shape = Settings.from_file(StackFile.load(REPOSITORY / "Pulumi.github.yaml")).github
+    shape = read_file(StackFile.load(REPOSITORY / "Pulumi.github.yaml")).github
     github_files.check_owners(COMMITTED, shape.may_own_code())
 
 

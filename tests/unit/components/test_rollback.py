@@ -9,7 +9,8 @@ import pytest
 
 from adapters.errors import BadInput
 from components.delivery_state import StatedDelivery
-from components.settings import EnvironmentSettings, Settings
+from components.reading import read_mapping
+from components.settings import EnvironmentSettings
 from delivery.serving.situation import situation_of
 from policies.rules import violations
 from tests.unit.components.conftest import (
@@ -118,7 +119,7 @@ def test_without_dispatch_nothing_is_deployed(declare_once: Declare) -> None:
 def test_what_cannot_be_is_refused(rollback: dict[str, Any], said: str) -> None:
     config = committed("monitoring") | {"alertmanager": {"rollback": rollback}}
     with pytest.raises(BadInput, match=said):
-        Settings.from_mapping(config, stack="monitoring")
+        read_mapping(config, stack="monitoring")
 
 
 @pytest.mark.parametrize("more", [{}, {"baking": BAKING}], ids=["nothing bakes", "it bakes"])
@@ -126,7 +127,7 @@ def test_an_environment_says_in_the_cluster_what_its_file_says(declare: Declare,
     config = environment("prod") | more
     said = declare(config).one("ConfigMap", "delivery").manifest["data"]["state.json"]
     sealed = config | {"registryCredentials": {}}
-    settings = Settings.from_mapping(sealed, stack="prod")
+    settings = read_mapping(sealed, stack="prod")
     assert isinstance(settings, EnvironmentSettings)
     assert situation_of(StatedDelivery.parse(said), NOW) == situation_of(settings, NOW)
     assert situation_of(settings, NOW).running == {"hello": DIGEST.removeprefix("sha256:")[:12]}

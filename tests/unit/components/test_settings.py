@@ -8,7 +8,8 @@ import pytest
 from adapters.errors import BadInput, Refused
 from adapters.paths import REPOSITORY
 from adapters.stackfile import StackFile
-from components.settings import EnvironmentSettings, Settings, SharedSettings
+from components.reading import read_file, read_mapping
+from components.settings import EnvironmentSettings, SharedSettings
 
 from .conftest import DIGEST, Declare, Plain, environment, shared
 
@@ -23,7 +24,7 @@ def sealed(config: Any) -> Any:
 
 
 def read(config: dict[str, Any], stack: str = "prod", **options: Any) -> SharedSettings | EnvironmentSettings:
-    return Settings.from_mapping({f"slipway:{k}": v for k, v in sealed(config).items()}, stack=stack, **options)
+    return read_mapping({f"slipway:{k}": v for k, v in sealed(config).items()}, stack=stack, **options)
 
 
 def change(path: str, value: object, config: dict[str, Any] | None = None) -> dict[str, Any]:
@@ -40,17 +41,17 @@ def change(path: str, value: object, config: dict[str, Any] | None = None) -> di
 @pytest.mark.parametrize("stack", COMMITTED)
 def test_the_committed_files_are_read_without_what_the_local_platform_adds(stack: str) -> None:
     file = StackFile.load(REPOSITORY / f"Pulumi.{stack}.yaml")
-    settings = Settings.from_file(file, complete=False)
+    settings = read_file(file, complete=False)
     assert settings.stack == stack
     assert settings.cluster.identifier == "slipway-local"
     with pytest.raises(BadInput):
-        Settings.from_file(file)
+        read_file(file)
 
 
 def test_only_test_may_name_tags_and_only_prod_is_protected() -> None:
     rules = {}
     for stack in COMMITTED[1:]:
-        settings = Settings.from_file(StackFile.load(REPOSITORY / f"Pulumi.{stack}.yaml"), complete=False)
+        settings = read_file(StackFile.load(REPOSITORY / f"Pulumi.{stack}.yaml"), complete=False)
         assert isinstance(settings, EnvironmentSettings)
         rules[stack] = (settings.environment.may_name_tags, settings.environment.protect)
     assert rules == {"test": (True, False), "stage": (False, False), "prod": (False, True)}
@@ -121,7 +122,7 @@ def test_an_error_names_file_and_line(tmp_path: Path) -> None:
     path.write_text(text.replace("replicas:", "replcias:"))
     line = 1 + [entry.strip().split(":")[0] for entry in text.splitlines()].index("replicas")
     with pytest.raises(BadInput, match=rf"^Pulumi\.prod\.yaml, line {line}, slipway:services\.hello\.replcias: "):
-        Settings.from_file(StackFile.load(path), complete=False)
+        read_file(StackFile.load(path), complete=False)
 
 
 def test_a_held_digest_is_refused_with_reason_and_author() -> None:
@@ -183,7 +184,7 @@ def test_the_empty_defaults_of_the_project_file_count_as_absent(declare: Declare
 
 def test_keys_of_pulumi_itself_may_stand_beside_ours() -> None:
     config = {f"slipway:{k}": v for k, v in sealed(environment()).items()} | {"pulumi:tags": {"team": "a"}}
-    assert Settings.from_mapping(config, stack="prod").kind == "environment"
+    assert read_mapping(config, stack="prod").kind == "environment"
 
 
 def test_a_kubeconfig_and_an_authority_are_beside_the_stack_file(tmp_path: Path) -> None:

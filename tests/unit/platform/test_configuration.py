@@ -16,7 +16,7 @@ from adapters.errors import BadInput
 from adapters.passphrase import Passphrase, find_passphrase
 from adapters.paths import REPOSITORY
 from adapters.stackfile import StackFile
-from components.settings import Settings
+from components.reading import read_file
 from local.platform import configuration as module
 from local.platform.configuration import Configuration, Here
 from local.platform.receiver import ADDRESS, URL, Receiver
@@ -70,7 +70,7 @@ def test_every_committed_stack_becomes_one_of_the_local_cluster_with_the_rest_as
             assert here.get(["cluster"]) == CLUSTER
             assert here.get(["registry", "push"]) == "127.0.0.1:1234"
         assert here.get(["services"]) == StackFile.load(committed).get(["services"])
-        Settings.from_file(here, complete=False)
+        read_file(here, complete=False)
         assert here.get(["platformImages"]) == IMAGES.get(here.get(["kind"]))
 
 
@@ -272,7 +272,7 @@ def test_every_environment_trusts_the_signers_of_this_machine_and_nothing_else_d
     state: Path, configuration: Configuration
 ) -> None:
     for stack in configuration.stacks():
-        settings = Settings.from_file(configuration.stack(stack), complete=False)
+        settings = read_file(configuration.stack(stack), complete=False)
         roles = {name: signer.roles for name, signer in getattr(settings, "signers", {}).items()}
         assert roles == (SIGNERS if settings.kind == "environment" else {})
     for name, path in configuration.signers.files.items():
@@ -293,7 +293,7 @@ def test_an_older_directory_gets_signers_once_and_keeps_what_it_says_of_them(con
     configuration.refresh(HERE)
     assert set(configuration.stack("test").get(["signers"])) == set(SIGNERS)
     assert set(configuration.stack("prod").get(["signers"])) == {"alice", "ci", "verifier"}
-    Settings.from_file(configuration.stack("prod"), complete=False)
+    read_file(configuration.stack("prod"), complete=False)
     commits = run(["git", "-C", str(configuration.directory), "rev-list", "--count", "HEAD"])
     configuration.refresh(HERE)
     assert run(["git", "-C", str(configuration.directory), "rev-list", "--count", "HEAD"]) == commits

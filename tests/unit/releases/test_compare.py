@@ -8,7 +8,8 @@ import pytest
 
 from adapters.paths import REPOSITORY
 from adapters.stackfile import StackFile
-from components.settings import EnvironmentSettings, Settings
+from components.reading import read_file, read_mapping
+from components.settings import EnvironmentSettings
 from delivery.releases.compare import Difference, differences, forbidden
 
 
@@ -20,7 +21,7 @@ def settings(hello: dict[str, Any] | None = None, **values: Any) -> EnvironmentS
         "services": {"hello": hello or {}},
     }
     named = {f"slipway:{key}": value for key, value in (config | values).items()}
-    found = Settings.from_mapping(named, stack="prod", complete=False)
+    found = read_mapping(named, stack="prod", complete=False)
     assert isinstance(found, EnvironmentSettings)
     return found
 
@@ -119,8 +120,7 @@ def test_what_the_second_one_lets_differ_closes_no_gate() -> None:
 
 def test_the_committed_stage_is_close_to_the_committed_prod() -> None:
     stage, prod = (
-        Settings.from_file(StackFile.load(REPOSITORY / f"Pulumi.{name}.yaml"), complete=False)
-        for name in ("stage", "prod")
+        read_file(StackFile.load(REPOSITORY / f"Pulumi.{name}.yaml"), complete=False) for name in ("stage", "prod")
     )
     assert isinstance(stage, EnvironmentSettings)
     assert isinstance(prod, EnvironmentSettings)

@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from components.settings import EnvironmentSettings, Settings
+from components.reading import read_mapping
+from components.settings import EnvironmentSettings
 from delivery.releases import artifact, proof
 from delivery.releases.artifact import MANIFEST_TYPE, Release
 from delivery.releases.gates import Verdict, configuration_hash, judge
@@ -110,7 +111,7 @@ def prod(*gates: Any, stack: str = "prod", **values: Any) -> EnvironmentSettings
         "gates": list(gates),
     }
     named = {f"slipway:{key}": value for key, value in (config | values).items()}
-    settings = Settings.from_mapping(named, stack=stack)
+    settings = read_mapping(named, stack=stack)
     assert isinstance(settings, EnvironmentSettings)
     return settings
 

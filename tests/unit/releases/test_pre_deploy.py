@@ -8,7 +8,8 @@ import pytest
 from pulumi._types import input_type_to_dict
 
 from components import pods
-from components.settings import EnvironmentSettings, Settings
+from components.reading import read_mapping
+from components.settings import EnvironmentSettings
 from delivery.releases import pre_deploy
 
 OLD, NEW = (f"hello:v{n}@sha256:{str(n) * 64}" for n in (1, 2))
@@ -21,7 +22,7 @@ def settings(**shape: Any) -> EnvironmentSettings:
         "slipway:registry": {"push": "push.example.com", "pull": "pull.example.com/org"},
         "slipway:services": {"hello": {"preDeploy": {"command": ["migrate"], "deadlineSeconds": 9}, **shape}},
     }
-    found = Settings.from_mapping(config, stack="prod", complete=False)
+    found = read_mapping(config, stack="prod", complete=False)
     assert isinstance(found, EnvironmentSettings)
     return found
 

@@ -242,9 +242,10 @@ class Team:
 
     def configuration(self, stack: str) -> str:
         from adapters.stackfile import StackFile
-        from components.settings import EnvironmentSettings, Settings
+        from components.reading import read_file
+        from components.settings import EnvironmentSettings
 
-        settings = Settings.from_file(StackFile.load(self.path(stack)), complete=False)
+        settings = read_file(StackFile.load(self.path(stack)), complete=False)
         assert isinstance(settings, EnvironmentSettings)
         return configuration_hash(settings)
 

@@ -12,7 +12,7 @@ import yaml
 
 from adapters.command import run
 from adapters.errors import BadInput
-from components.settings import Settings
+from components.reading import read_mapping
 from local.images import platform_binary
 from tests.unit.components.conftest import Declare, Plain, Recorded, committed, in_clear, secrets_of
 
@@ -196,7 +196,7 @@ def test_mistakes_are_refused_by_name_and_secrets_in_plain_text(
 ) -> None:
     config = committed("monitoring") | {"alertmanager": alertmanager}
     with pytest.raises(BadInput) as caught:
-        Settings.from_mapping({f"slipway:{key}": value for key, value in config.items()}, stack="monitoring")
+        read_mapping({f"slipway:{key}": value for key, value in config.items()}, stack="monitoring")
     paragraph = caught.value.paragraph()
     assert where in paragraph
     assert said in paragraph

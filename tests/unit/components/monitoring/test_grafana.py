@@ -12,7 +12,8 @@ import yaml
 from adapters.errors import BadInput
 from components.monitoring.coverage import present
 from components.monitoring.dashboards import platform
-from components.settings import MonitoringSettings, Settings
+from components.reading import read_mapping
+from components.settings import MonitoringSettings
 from tests.unit.components.conftest import Declare, Plain, Recorded, committed, environment, in_clear, monitoring
 
 PASSWORD = "admin-s3cret"
@@ -78,7 +79,7 @@ def dashboards(recorded: Recorded) -> dict[str, str]:
 
 def test_each_dashboard_is_a_config_map_of_its_own_in_the_folder_that_grafana_reads(recorded: Recorded) -> None:
     config = {f"slipway:{key}": value for key, value in committed("monitoring").items()}
-    settings = Settings.from_mapping(config, stack="monitoring")
+    settings = read_mapping(config, stack="monitoring")
     assert isinstance(settings, MonitoringSettings)
     expected = platform.load(present(settings), settings.environments)
     assert dashboards(recorded) == {f"{uid}.json": text for uid, text in expected.items()}
@@ -141,7 +142,7 @@ def test_where_it_is_left_out_nothing_of_it_is_declared(declare: Declare) -> Non
 def test_mistakes_are_refused_by_name(values: dict[str, Any], where: str, said: str) -> None:
     config = committed("monitoring") | values
     with pytest.raises(BadInput) as caught:
-        Settings.from_mapping({f"slipway:{key}": value for key, value in config.items()}, stack="monitoring")
+        read_mapping({f"slipway:{key}": value for key, value in config.items()}, stack="monitoring")
     paragraph = caught.value.paragraph()
     assert where in paragraph
     assert said in paragraph

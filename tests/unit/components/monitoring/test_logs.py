@@ -12,7 +12,7 @@ import yaml
 
 from adapters.command import CommandFailed, run
 from adapters.errors import BadInput
-from components.settings import Settings
+from components.reading import read_mapping
 from local.images import platform_binary
 from policies import rules as policies
 from tests.unit.components.conftest import Declare, Plain, Recorded, committed, in_clear
@@ -230,7 +230,7 @@ def begins(declare: Declare, line: str) -> bool:
 def test_mistakes_are_refused_by_name(logs: dict[str, Any], where: str, said: str) -> None:
     config = committed("monitoring") | {"logs": logs}
     with pytest.raises(BadInput) as caught:
-        Settings.from_mapping({f"slipway:{key}": value for key, value in config.items()}, stack="monitoring")
+        read_mapping({f"slipway:{key}": value for key, value in config.items()}, stack="monitoring")
     paragraph = caught.value.paragraph()
     assert where in paragraph
     assert re.search(said, paragraph)

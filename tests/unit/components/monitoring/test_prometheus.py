@@ -12,7 +12,8 @@ import yaml
 from adapters.command import run
 from adapters.errors import BadInput
 from components.monitoring.coverage import present, unwatched
-from components.settings import MonitoringSettings, Settings
+from components.reading import read_mapping
+from components.settings import MonitoringSettings
 from local.images import platform_binary
 from tests.unit.components.conftest import Declare, Recorded, committed, environment
 
@@ -32,7 +33,7 @@ def config_of(recorded: Recorded) -> str:
 def settings(**prometheus: Any) -> Any:
     config = committed("monitoring")
     config["prometheus"] |= prometheus
-    return Settings.from_mapping({f"slipway:{k}": v for k, v in config.items()}, stack="monitoring")
+    return read_mapping({f"slipway:{k}": v for k, v in config.items()}, stack="monitoring")
 
 
 @pytest.mark.skipif(shutil.which("go") is None, reason="promtool is built with Go")
@@ -124,7 +125,7 @@ def test_what_is_left_out_is_neither_scraped_nor_watched_and_is_named(declare: D
     assert [r.manifest["metadata"]["name"] for r in recorded.of("Deployment")] == ["workloads"]
     files = recorded.one("ConfigMap", "prometheus-rules").manifest["data"]
     assert not {"node.yaml", "registry.yaml", "certificates.yaml"} & set(files)
-    left = unwatched(Settings.from_mapping({f"slipway:{k}": v for k, v in config.items()}, stack="monitoring"))
+    left = unwatched(read_mapping({f"slipway:{k}": v for k, v in config.items()}, stack="monitoring"))
     assert "NodeDiskFull" in left["node"]
     assert "RegistryErrors" in left["registry"]
     assert "CertificateExpiring" in left["certificates"]
