@@ -140,7 +140,11 @@ class Configuration:
         self.commit("Begin with the committed stack files, and secrets of this machine's own")
 
     def refresh(self, here: Here) -> None:
-        """What may have changed since: the checkout, a certificate that ends within a month, signers' keys."""
+        """What may have changed since: the checkout, a certificate that ends within a month, signers' keys.
+
+        What somebody edited and did not commit gets a commit of its own first, which says so.
+        """
+        self.commit("Keep what was edited by hand")
         self._write_project()
         (self.directory / REGISTRY_CA).write_text(self.authority().pem, encoding="ascii")
         if self._certify(here.registry_names):

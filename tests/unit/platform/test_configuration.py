@@ -229,6 +229,18 @@ def test_a_refresh_for_a_cluster_made_anew_begins_anew(configuration: Configurat
     assert run(["git", "-C", str(configuration.directory), "status", "--porcelain"]) == ""
 
 
+def test_what_was_edited_by_hand_is_committed_as_that_and_not_as_what_a_refresh_did(
+    configuration: Configuration,
+) -> None:
+    prod = configuration.stack("prod")
+    prod.set(["services", "hello", "replicas"], 4)
+    prod.save()
+    configuration.refresh(HERE)
+    log = run(["git", "-C", str(configuration.directory), "log", "--format=%s", "--", "Pulumi.prod.yaml"])
+    assert log.splitlines()[0] == "Keep what was edited by hand"
+    assert configuration.stack("prod").get(["services", "hello", "replicas"]) == 4
+
+
 def test_a_refresh_leaves_a_registry_elsewhere_alone(configuration: Configuration) -> None:
     file = configuration.stack("prod")
     file.set(["registry", "push"], "registry.example.com")
