@@ -81,16 +81,23 @@ def _serve(pipe: Pipe, stack: Stack, config: Config, environ: Mapping[str, str])
     recorded: Future[Mapping[Identity, Resource]] = Future()
     threading.Thread(target=_receive, args=(pipe, recorded), daemon=True).start()
     try:
-        printed = StringIO()
-        display = Display(printed, printed)
-        display.redact.learn(config.secrets)
-        plan = make_plan(stack, config, environ, recorded.result, display)
-        pipe.send(replace(plan, printed=tuple(printed.getvalue().splitlines())))
-    except Exception as error:
-        pipe.send(Failure.of(error))
+        answer = _answer(stack, config, environ, recorded.result)
+        recorded.result()  # a program may fail before it declares anything; nobody listens before the record is sent
+        pipe.send(answer)
     finally:
         sys.stdout.flush()
         os._exit(0)
+
+
+def _answer(stack: Stack, config: Config, environ: Mapping[str, str], recorded: Record) -> Plan | Failure:
+    printed = StringIO()
+    display = Display(printed, printed)
+    display.redact.learn(config.secrets)
+    try:
+        plan = make_plan(stack, config, environ, recorded, display)
+    except Exception as error:
+        return Failure.of(error)
+    return replace(plan, printed=tuple(printed.getvalue().splitlines()))
 
 
 def _receive(pipe: Pipe, recorded: Future[Mapping[Identity, Resource]]) -> None:
