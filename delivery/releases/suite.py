@@ -29,11 +29,13 @@ _OURS = ("SLIPWAY_", "PULUMI_", "PYTEST_")
 """Environment variables that begin so stay here: passphrases, keys, and options of another pytest run."""
 _FAREWELL_S = 5.0  # for pytest to write its report, once it was interrupted
 # Loaded with all its plugins, and with what our suites ask with, it waits to be told its environment; of the suite
-# itself nothing was read by then.
+# itself nothing was read by then. If whoever started it dies before, nobody else will tidy up.
 # What a shell runs in the background ignores interrupts, and so would all that it starts.
 _PYTEST = """
-import contextlib, json, os, signal, sys
+import contextlib, json, os, shutil, signal, sys
 import pytest
+
+scratch = sys.argv.pop(1)
 
 class Environment:
     @pytest.hookimpl(wrapper=True, tryfirst=True)
@@ -42,6 +44,7 @@ class Environment:
             import httpcore2, httpx2
         told = sys.stdin.readline()
         if not told:
+            shutil.rmtree(scratch, ignore_errors=True)
             os._exit(0)
         os.environ.update(json.loads(told))
         return (yield)
@@ -133,7 +136,8 @@ class SuiteProcess:
         return _result(code, xml, self._output.read_text(errors="replace"), seconds, deadline_s)
 
     def _start(self) -> subprocess.Popen[str]:
-        argv = [sys.executable, "-c", _PYTEST, str(self._suite), "-q", "--tb=short", f"--junit-xml={self._report}"]
+        options = ["-q", "--tb=short", f"--junit-xml={self._report}"]
+        argv = [sys.executable, "-c", _PYTEST, self._scratch.name, str(self._suite), *options]
         environ = {name: value for name, value in os.environ.items() if not name.startswith(_OURS)}
         with self._output.open("wb") as out:
             return subprocess.Popen(

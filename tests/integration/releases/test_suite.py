@@ -6,6 +6,7 @@ import os
 import select
 import signal
 import subprocess
+import sys
 import textwrap
 import xml.etree.ElementTree as ET
 from collections.abc import Callable, Iterator
@@ -240,6 +241,31 @@ def test_a_suite_that_loaded_ahead_for_nothing_is_gone_at_the_end(
         ahead.begin()
         ahead.begin()
     assert [process.poll() for process in started] == [-signal.SIGKILL]
+
+
+def test_a_process_whose_starter_was_killed_ends_and_leaves_nothing(
+    tmp_path: Path, write: Callable[[str], Path]
+) -> None:
+    code = """
+import os, sys
+from pathlib import Path
+from delivery.releases.suite import SuiteAhead
+ahead = SuiteAhead(Path(sys.argv[1]))
+ahead.begin()
+print(ahead.take(Path(sys.argv[1]))._process.pid, flush=True)
+os.kill(os.getpid(), 9)
+"""
+    (tmp_path / "scratch").mkdir()
+    killed = subprocess.run(
+        [sys.executable, "-c", code, str(write("def test_own():\n    pass"))],
+        env=os.environ | {"TMPDIR": str(tmp_path / "scratch"), "PYTHONPATH": str(REPOSITORY)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert killed.returncode == -signal.SIGKILL, killed.stderr
+    assert _has_ended(int(killed.stdout))
+    assert list((tmp_path / "scratch").iterdir()) == []
 
 
 def test_another_suite_than_the_one_that_loads_is_run_all_the_same(url: str, write: Callable[[str], Path]) -> None:
