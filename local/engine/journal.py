@@ -79,7 +79,7 @@ class Journal:
                     self._objects[resource.identity] = replace(
                         resource, manifest=manifest, uid=before.uid if before else None
                     )
-        self.save(prune=False)  # which the end of the operation does, when nobody waits for it
+        self.save(prune=False)  # which the end of the operation does: the cluster waits for this one
 
     def knows(self, identity: Identity) -> bool:
         """Whether the record has the object."""
