@@ -15,6 +15,7 @@ import pytest
 
 from adapters.kubernetes import Kubernetes
 from local import cluster as clusters
+from local.cluster.spec import Layout
 from tests.integration.cluster.pods import await_phase, output_of, pod
 
 
@@ -76,7 +77,8 @@ def test_a_claim_is_bound_and_keeps_what_one_pod_wrote_for_the_next(
     output_of(kube, pod("writer", namespace, tools, "write", "/data/file", "kept", volumes=volumes))
     kube.delete("v1", "Pod", "writer", namespace)
     assert output_of(kube, pod("reader", namespace, tools, "read", "/data/file", volumes=volumes)) == "kept"
-    files = cluster.kubeconfig.parent.rglob("node/tmp/hostpath_pv/*/file")
+    # Straight to where volumes lie: a walk through the node's files meets pods that are just being removed.
+    files = Layout(cluster.name).node.glob("tmp/hostpath_pv/*/file")
     assert [file.read_text() for file in files] == ["kept"]
 
 
