@@ -1,4 +1,6 @@
-"""The second pass: each object is applied as the program registers it, in the SDK's order and parallelism."""
+"""Brings each object to its declared state: as the program registers it once more, in the SDK's order and parallelism,
+or as the plan has it, in the order of its dependencies (`carry_out`).
+"""
 
 from __future__ import annotations
 
@@ -12,9 +14,10 @@ from adapters.errors import Refused, SlipwayError
 from adapters.kubernetes import JsonObject, Kubernetes, KubernetesError
 from local.engine.journal import Journal
 from local.engine.manifest import to_send
-from local.engine.model import MANAGER, Declared, Resource
+from local.engine.model import MANAGER, Declared, Identity, Resource
 from local.engine.monitor import Stopped
-from local.engine.plan import Op, Plan, Step, is_immutable, replacement_refused, without_managers
+from local.engine.order import creation_order, work_through
+from local.engine.plan import Op, Plan, Step, is_immutable, replacement_refused, with_result, without_managers
 from local.engine.providers import Clients
 from local.engine.prune import delete_object
 from local.engine.readiness import wait_ready
@@ -49,6 +52,7 @@ class Applier:
         step = self._steps.get(declared.identity) or self._unplanned(declared)
         if step.op is Op.SAME and step.live and step.resource.manifest == declared.resource.manifest:
             self._report.begun(step)
+            self._journal.applied(with_result(step, step.live))
             self._report.done(step)
             return _properties(step.live)
         step = replace(step, resource=declared.resource, op=Op.UPDATE if step.op is Op.SAME else step.op)
@@ -138,6 +142,24 @@ class Applier:
             self._journal.intend([declared.resource])
         live = get_live(self._clients.of(declared.connection), declared.resource)
         return Step(Op.UPDATE if live else Op.CREATE, declared.resource, live=live)
+
+
+def carry_out(plan: Plan, applier: Applier, stop: threading.Event) -> list[Exception]:
+    """Apply all that a plan declares, and return every error; nothing is begun after the first, or after `stop`."""
+    declared = {each.identity: each for each in plan.declared}
+
+    def bring(identity: Identity) -> None:
+        if stop.is_set():
+            raise Stopped
+        try:
+            applier.register(declared[identity])
+        except Exception:
+            stop.set()
+            raise
+
+    order = creation_order([each.resource for each in plan.declared], plan.resources.values())
+    errors = work_through(order, bring).values()
+    return [error for error in errors if isinstance(error, Exception) and not isinstance(error, Stopped)]
 
 
 def _check_rules(declared: Declared) -> None:

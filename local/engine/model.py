@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from adapters.errors import BadInput
 from adapters.kubernetes import JsonObject
 from local.engine.types import Kind, group_of
-from local.engine.values import Path, Tree
+from local.engine.values import Path, Tree, has_unknown
 
 MANAGER = "slipway"
 """The field manager every object is applied as."""
@@ -126,6 +126,11 @@ class Declared:
         if self.resource.connection is None:
             raise AssertionError(f"{self.resource.urn} is no object of a cluster")
         return self.resource.connection
+
+    @property
+    def is_known(self) -> bool:
+        """Whether no value is left for the update to bring."""
+        return not has_unknown(self.tree)
 
 
 def identity_of(cluster: str, manifest: JsonObject) -> Identity:

@@ -22,7 +22,7 @@ from local.engine.providers import Providers
 from local.engine.registration import check_supported, read_object, read_resource, refuse_read
 from local.engine.types import REGISTRY_IMAGE, STACK_REFERENCE, kind_of
 from local.engine.urn import STACK_TYPE, Urn
-from local.engine.values import UNKNOWN, Secret, Tree, decode, encode, has_secret, reveal, secret_strings
+from local.engine.values import UNKNOWN, Secret, Tree, decode, encode, has_secret, reveal
 
 FEATURES = (
     resource_pb2.RESOURCE_MONITOR_FEATURE_SECRETS,
@@ -34,8 +34,6 @@ FEATURES = (
 
 References = Callable[[str], Mapping[str, Tree]]
 """Gives the outputs of another stack, with secrets marked."""
-
-_SECRET_LENGTH = 8  # shorter texts in secret values are mostly words that occur elsewhere, such as a user's name
 
 _SECRET_OUTPUTS = {"Secret": {"data", "stringData"}}
 
@@ -142,7 +140,7 @@ class Monitor:
         provider = self._providers.kubernetes(request.provider, urn)
         declared = read_object(request, resource, provider)
         self._keep(declared.resource)
-        self._redact.learn(secret_strings(declared.tree), shortest=_SECRET_LENGTH)
+        self._redact.learn_marked(declared.tree)
         outputs = _marked(self._handler.register(declared), declared.tree, request)
         identity = declared.identity
         id_ = f"{identity.namespace}/{identity.name}" if identity.namespace else identity.name

@@ -9,9 +9,10 @@ import threading
 from collections.abc import Iterable
 from typing import TextIO
 
-from local.engine.values import HIDDEN
+from local.engine.values import HIDDEN, Tree, secret_strings
 
 _SHORTEST = 4
+_SHORTEST_MARKED = 8  # shorter texts in secret values are mostly words that occur elsewhere, such as a user's name
 
 
 class Redactor:
@@ -31,6 +32,10 @@ class Redactor:
         with self._lock:
             self._known |= new
             self._pattern = None
+
+    def learn_marked(self, tree: Tree) -> None:
+        """Hide what a manifest marks as secret."""
+        self.learn(secret_strings(tree), shortest=_SHORTEST_MARKED)
 
     def __call__(self, text: str) -> str:
         """`text` without secrets."""

@@ -67,6 +67,7 @@ class Plan:
     deletions: tuple[Step, ...]
     resources: Mapping[str, Resource] = field(repr=False)
     outputs: Mapping[str, Tree] = field(repr=False)
+    declared: tuple[Declared, ...] = field(default=(), repr=False)
     failures: tuple[Failure, ...] = ()
     printed: tuple[str, ...] = ()
     """What the program printed."""
@@ -75,6 +76,11 @@ class Plan:
     def applies(self) -> bool:
         """Whether anything is to be applied, or an output is only known once it is."""
         return any(step.op.touches for step in self.steps) or has_unknown(dict(self.outputs))
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether it leaves no value open that only the update would bring."""
+        return all(declared.is_known for declared in self.declared) and not has_unknown(dict(self.outputs))
 
     @property
     def changes_anything(self) -> bool:
@@ -101,6 +107,7 @@ class Planner:
         self._declared: dict[Identity, str] = {}
         self._homeless: list[Resource] = []
         self._custom_kinds: set[tuple[str, str]] = set()
+        self.declared: list[Declared] = []
         self.steps: list[Step] = []
         self.failures: list[Failure] = []
 
@@ -114,6 +121,7 @@ class Planner:
             self._fail(error, declared.resource.urn)
             return dict(declared.tree)
         with self._lock:
+            self.declared.append(declared)
             self.steps.append(step)
         return self._outputs(declared, step)
 

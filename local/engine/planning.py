@@ -72,6 +72,7 @@ def make_plan(stack: Stack, config: Config, environ: Mapping[str, str], recorded
         deletions=tuple(deletions),
         resources=monitor.resources,
         outputs=monitor.outputs,
+        declared=tuple(planner.declared),
         failures=tuple(failures),
     )
 

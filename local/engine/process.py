@@ -85,7 +85,7 @@ def _run(line: CommandLine, display: Display, events: EventLog) -> None:
     )
     match command:
         case "up":
-            preload(stack.project.program)  # before the process of the plan pass is forked
+            preload(stack.project)  # before the process of the plan pass is forked
             up(operation)
         case "preview":
             preview(operation)
@@ -101,7 +101,7 @@ def _await_command_line() -> list[str] | None:
         told = json.loads(line)
         if "directory" in told:
             with contextlib.suppress(SlipwayError):  # whoever comes with an operation is told then
-                preload(Project.load(Path(told["directory"])).program)
+                preload(Project.load(Path(told["directory"])))
             continue
         os.environ.clear()
         os.environ.update(told["environ"])

@@ -25,23 +25,22 @@ from pulumi.runtime import resource as sdk_resource
 from pulumi.runtime.proto import engine_pb2, source_pb2
 
 from adapters.errors import BadInput, SlipwayError
-from adapters.paths import REPOSITORY
 from local.engine.monitor import Monitor, Stopped
 from local.engine.output import Display, Lines
-from local.engine.project import Config, Stack
+from local.engine.project import Config, Project, Stack
 
 _THREADS = 64
 _UNSUPPORTED = re.compile(r"The Pulumi CLI does not support (.+?)\. Please update the Pulumi CLI")
 
 
-def preload(program: Path) -> None:
+def preload(project: Project) -> None:
     """Load what our own program imports, so that both passes share it: it reads no configuration while it is loaded.
 
     Of other programs nobody knows that: their modules are loaded by each pass anew.
     """
-    if program != REPOSITORY:
+    if not project.is_ours:
         return
-    path = program / "__main__.py"
+    path = project.program / "__main__.py"
     source = ast.parse(path.read_bytes())
     source.body = [line for line in source.body if isinstance(line, ast.Import | ast.ImportFrom)]
     with contextlib.suppress(Exception):  # the pass itself tells of it

@@ -17,6 +17,7 @@ import yaml
 
 from adapters.errors import BadInput, Refused
 from adapters.passphrase import Passphrase, find_passphrase
+from adapters.paths import REPOSITORY
 from adapters.stackfile import StackFile, stack_names, stack_path
 from local.engine.values import HIDDEN
 
@@ -69,6 +70,11 @@ class Project:
         if not program.exists():
             raise BadInput(f"the program {program} does not exist", where=f"{path}, main")
         return cls(directory, data["name"], program, _defaults(data["name"], data.get("config") or {}))
+
+    @property
+    def is_ours(self) -> bool:
+        """Whether the program is this repository's own, of which the engine knows more than of any other."""
+        return self.program == REPOSITORY
 
     def stacks(self) -> list[str]:
         """The names of the stacks that were initialised: those whose file holds a salt."""

@@ -6,23 +6,21 @@ made a new object by that name: it is not ours, and left alone.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from graphlib import TopologicalSorter
+from collections.abc import Callable, Mapping, Sequence
 
 from adapters.errors import BadInput
 from adapters.kubernetes import JsonObject, Kubernetes, KubernetesError, Propagation
 from local.engine.failures import Failure
 from local.engine.journal import Journal
 from local.engine.manifest import is_ours
-from local.engine.model import Identity, Resource
+from local.engine.model import Resource
+from local.engine.order import deletion_order, work_through
 from local.engine.plan import Op, Step
 from local.engine.providers import Clients
 from local.engine.readiness import wait_deleted
 from local.engine.report import Report
 from local.engine.types import WORKLOADS
 
-_AT_ONCE = 32
 _PROPAGATION = "pulumi.com/deletionPropagationPolicy"
 _PROPAGATIONS: Mapping[str, Propagation] = {
     "background": "Background",
@@ -40,23 +38,9 @@ class Remover:
     def remove(self, steps: Sequence[Step]) -> list[Failure]:
         """Delete, or let go, every object of `steps`; what something failed to let go of is not attempted."""
         by_identity = {step.resource.identity: step for step in steps if step.resource.identity}
-        sorter = TopologicalSorter(deletion_order([s.resource for s in steps], self._journal.resources()))
-        sorter.prepare()
-        failures: list[Failure] = []
-        running: dict[Future[None], Identity] = {}
-        with ThreadPoolExecutor(_AT_ONCE) as executor:
-            while sorter.is_active():
-                ready = sorter.get_ready()
-                running |= {executor.submit(self._remove, by_identity[identity]): identity for identity in ready}
-                if not running:
-                    break  # what is left waits for what has failed
-                for future in wait(running, return_when=FIRST_COMPLETED).done:
-                    identity = running.pop(future)
-                    if error := future.exception():
-                        failures.append(Failure.of(error, by_identity[identity].resource.urn))
-                    else:
-                        sorter.done(identity)
-        return failures
+        order = deletion_order([step.resource for step in steps], self._journal.resources())
+        failed = work_through(order, lambda identity: self._remove(by_identity[identity]))
+        return [Failure.of(error, by_identity[identity].resource.urn) for identity, error in failed.items()]
 
     def _remove(self, step: Step) -> None:
         self._report.begun(step)
@@ -108,39 +92,3 @@ def _propagation(live: JsonObject, resource: Resource) -> Propagation:
     said = (live["metadata"].get("annotations") or {}).get(_PROPAGATION, "")
     default = "foreground" if (resource.kind.group, resource.kind.kind) in WORKLOADS else "background"
     return _PROPAGATIONS.get(said.lower(), _PROPAGATIONS[default])
-
-
-def deletion_order(leaving: Iterable[Resource], known: Iterable[Resource]) -> dict[Identity, set[Identity]]:
-    """For each object that leaves, those that must be gone before it.
-
-    Two of them may have one URN: the object of a resource that was declared by another name each time.
-    """
-    objects = {resource.identity: resource for resource in leaving if resource.identity}
-    by_urn: dict[str, list[Identity]] = {}
-    for identity, resource in objects.items():
-        by_urn.setdefault(resource.urn, []).append(identity)
-    between = {resource.urn: resource for resource in known if resource.identity is None}
-    order: dict[Identity, set[Identity]] = {identity: set() for identity in objects}
-    for identity, resource in objects.items():
-        needed = {other for urn in _needs(resource, between) for other in by_urn.get(urn, ())}
-        for other in (needed | {_home(identity)}) & objects.keys() - {identity}:
-            order[other].add(identity)
-    return order
-
-
-def _home(identity: Identity) -> Identity:
-    """The namespace an object lies in."""
-    return Identity(identity.cluster, "", "Namespace", "", identity.namespace)
-
-
-def _needs(resource: Resource, between: Mapping[str, Resource]) -> set[str]:
-    """What a resource depends on, also by way of components; an object ends the way, since it has needs of its own."""
-    seen: set[str] = set()
-    todo = [*resource.dependencies, resource.parent, resource.deleted_with]
-    while todo:
-        urn = todo.pop()
-        if urn and urn not in seen:
-            seen.add(urn)
-            if component := between.get(urn):
-                todo += [*component.dependencies, component.parent]
-    return seen

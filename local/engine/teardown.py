@@ -14,9 +14,10 @@ from local.engine.failures import Failed, Failure
 from local.engine.journal import Journal
 from local.engine.manifest import to_send
 from local.engine.model import MANAGER, Identity, Resource
+from local.engine.order import deletion_order
 from local.engine.plan import Op, Step, deletion, protected
 from local.engine.providers import Clients
-from local.engine.prune import Remover, deletion_order
+from local.engine.prune import Remover
 from local.engine.update import Operation
 
 _AT_ONCE = 32

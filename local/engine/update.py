@@ -7,12 +7,13 @@ deleted before all is applied. So an update may die at any moment and the next o
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Callable, Iterable, Mapping
+import threading
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 
 from adapters.errors import Refused, UpdateFailed
 from adapters.passphrase import Passphrase
-from local.engine.apply import Applier
+from local.engine.apply import Applier, carry_out
 from local.engine.backend import Backend, References
 from local.engine.failures import Failed, Failure
 from local.engine.interrupt import stopping
@@ -26,6 +27,7 @@ from local.engine.project import Config, Stack
 from local.engine.providers import Clients, Providers
 from local.engine.prune import Remover
 from local.engine.report import Report
+from local.engine.values import Tree
 
 Check = Callable[[], None]
 
@@ -99,27 +101,48 @@ def _intended(plan: Plan) -> Iterable[Resource]:
 
 
 def _apply(operation: Operation, plan: Plan, journal: Journal, check: Check) -> list[Failure]:
-    """The second pass; what a program that changes nothing would do in it is known from the first."""
+    """The second pass, by what the first found out or by running the program once more."""
+    applier = Applier(plan, journal, Clients(), check, operation.report)
+    if not plan.applies or (plan.is_whole and operation.stack.project.is_ours):
+        run = _carry_out(operation, plan, applier)
+    else:
+        run = _run_again(operation, applier)
+    if run.errors or run.interrupted:
+        return [_failed_update(plan, applier, run.errors)]
+    journal.declare(run.resources, run.outputs)
+    return []
+
+
+@dataclass(frozen=True)
+class _Run:
+    """How the second pass went, and what it declared."""
+
+    errors: list[Exception]
+    interrupted: bool
+    resources: Collection[Resource]
+    outputs: Mapping[str, Tree]
+
+
+def _carry_out(operation: Operation, plan: Plan, applier: Applier) -> _Run:
+    """Apply the plan as it is; a second run of the program would declare the same (docs/adr/0013)."""
+    report, stop = operation.report, threading.Event()
+    for line in plan.printed:
+        report.display.say(line)
+    for declared in plan.declared:
+        report.display.redact.learn_marked(declared.tree)
+    with stopping(stop.set, report.progress):
+        errors = carry_out(plan, applier, stop)
+    return _Run(errors, stop.is_set(), plan.resources.values(), plan.outputs)
+
+
+def _run_again(operation: Operation, applier: Applier) -> _Run:
+    """Apply what the program declares, now that each object brings the values that others wait for."""
     report = operation.report
-    if not plan.applies:
-        for line in plan.printed:
-            report.display.say(line)
-        for step in plan.steps:
-            report.begun(step)
-            report.done(step)
-            if step.live:
-                journal.applied(with_result(step, step.live))
-        journal.declare(plan.resources.values(), plan.outputs)
-        return []
-    applier = Applier(plan, journal, Clients(), check, report)
     references = References(operation.stack.project, operation.environ)
     monitor = Monitor(operation.stack, Providers(operation.stack), applier, references, report.display.redact)
     with stopping(monitor.stop, report.progress):
         errors = run_program(operation.stack, operation.config, monitor, dry_run=False, display=report.display)
-    if errors or monitor.stopped:
-        return [_failed_update(plan, applier, errors)]
-    journal.declare(monitor.resources.values(), monitor.outputs)
-    return []
+    return _Run(errors, monitor.stopped, monitor.resources.values(), monitor.outputs)
 
 
 def _prune(plan: Plan, journal: Journal, check: Check, report: Report) -> list[Failure]:

@@ -1,7 +1,8 @@
-"""The second pass, against a Kubernetes client that answers from memory."""
+"""Applying objects, against a Kubernetes client that answers from memory."""
 
 from __future__ import annotations
 
+import threading
 from types import SimpleNamespace
 
 import pytest
@@ -9,9 +10,9 @@ import pytest
 from adapters.errors import Locked
 from adapters.kubernetes import KubernetesError
 from local.engine import apply as module
-from local.engine.apply import Applier
+from local.engine.apply import Applier, carry_out
 from local.engine.model import Connection, Declared, Resource, identity_of
-from local.engine.plan import Plan
+from local.engine.plan import Op, Plan, Step
 
 CONFLICT = KubernetesError(409, "Conflict", "the object has been modified")
 
@@ -59,18 +60,21 @@ def no_rules_and_no_pause(monkeypatch):
     monkeypatch.setattr(module, "_PAUSE_S", 0)
 
 
-def applier(kube, journal, check=lambda: None):
+NOTHING = Plan((), (), {}, {})
+
+
+def applier(kube, journal, check=lambda: None, plan=NOTHING):
     quiet = SimpleNamespace(
         begun=lambda *_: None, done=lambda *_: None, failed=lambda *_: None, progress=lambda *_: None
     )
-    return Applier(Plan((), (), {}, {}), journal, SimpleNamespace(of=lambda _: kube), check, quiet)
+    return Applier(plan, journal, SimpleNamespace(of=lambda _: kube), check, quiet)
 
 
-def declared(**more):
-    manifest = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "a", "namespace": "ns"}}
+def declared(name="a", **more):
+    manifest = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name, "namespace": "ns"}}
     manifest |= {"spec": {"replicas": 2}}
     resource = Resource(
-        urn="urn:a",
+        urn=f"urn:{name}",
         type="t",
         identity=identity_of("c", manifest),
         connection=Connection(None, "c"),
@@ -119,3 +123,33 @@ def test_what_a_new_namespace_refuses_for_a_moment_is_sent_again():
     assert len(kube.sent) == 3
     with pytest.raises(KubernetesError, match="exceeded quota"):
         applier(FakeKubernetes(KubernetesError(403, "Forbidden", "exceeded quota")), FakeJournal()).register(declared())
+
+
+def plan_of(*every):
+    steps = tuple(Step(Op.CREATE, each.resource) for each in every)
+    return Plan(steps, (), {each.resource.urn: each.resource for each in every}, {}, every)
+
+
+def carried_out(plan, kube, stop=None):
+    """The errors, and the names of what was sent."""
+    errors = carry_out(plan, applier(kube, FakeJournal(), plan=plan), stop or threading.Event())
+    return [str(error) for error in errors], [sent["metadata"]["name"] for sent in kube.sent]
+
+
+def test_a_plan_is_carried_out_in_the_order_of_its_dependencies():
+    plan = plan_of(declared("c", dependencies=("urn:b",)), declared("b", dependencies=("urn:a",)), declared("a"))
+    assert carried_out(plan, FakeKubernetes()) == ([], ["a", "b", "c"])
+
+
+def test_after_the_first_error_nothing_of_a_plan_is_begun():
+    plan = plan_of(declared("a"), declared("b", dependencies=("urn:a",)), declared("c", dependencies=("urn:b",)))
+    kube = FakeKubernetes(KubernetesError(403, "Forbidden", "exceeded quota"))
+    (error,), sent = carried_out(plan, kube)
+    assert "exceeded quota" in error
+    assert sent == ["a"]
+
+
+def test_nothing_of_a_plan_is_begun_once_it_is_told_to_stop():
+    stop = threading.Event()
+    stop.set()
+    assert carried_out(plan_of(declared("a")), FakeKubernetes(), stop) == ([], [])

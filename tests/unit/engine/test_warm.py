@@ -90,12 +90,13 @@ _PRELOADS = """
 import pulumi, sys
 from adapters.paths import REPOSITORY
 from local.engine.program import preload
+from local.engine.project import Project
 
 def asked(*_, **__):
     sys.exit("configuration was read")
 
 pulumi.Config.__init__ = pulumi.get_stack = pulumi.get_root_directory = asked
-preload(REPOSITORY)
+preload(Project.load(REPOSITORY))
 print("components.service" in sys.modules)
 """
 
