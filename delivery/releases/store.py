@@ -156,8 +156,8 @@ class ReleaseStore:
             predicate["attached"] = unsigned
         bundle = signer.sign(proof.statement(subject_repository, subject_digest, kind, predicate))
         manifest = proof.manifest(kind, subject, bundle, blobs or {})
-        for content in (EMPTY, bundle, *(blobs or {}).values()):
-            self._registry.put_blob(subject_repository, content)
+        contents = [EMPTY, bundle, *(blobs or {}).values()]
+        self._each(lambda content: self._registry.put_blob(subject_repository, content), contents)
         tag = str(Tag.of(subject_digest, kind, digest_of(manifest)))
         self._registry.put_manifest(subject_repository, tag, manifest, MANIFEST_TYPE)
         return proof.judge(subject_digest, tag, manifest, bundle, self.trust)

@@ -43,13 +43,14 @@ class Service:
     release: str | None
     control: str | None
 
-    def connect(self) -> httpx2.Client:
-        """A client with connections of its own."""
+    def connect(self, *, anew: bool = False) -> httpx2.Client:
+        """A client that keeps its connection, or with `anew` opens one for each request, which may go to any pod."""
         url = httpx2.URL(self.url)
         # What a proxy is set up for is the world outside; this machine is not.
         is_here = url.host in ("localhost", "::1") or url.host.startswith("127.")
         trust = _authorities() if url.scheme == "https" else False  # read once: it takes longer than a request
-        return httpx2.Client(base_url=url, timeout=_TIMEOUT_S, trust_env=not is_here, verify=trust)
+        limits = httpx2.Limits(max_keepalive_connections=0 if anew else None)
+        return httpx2.Client(base_url=url, timeout=_TIMEOUT_S, trust_env=not is_here, verify=trust, limits=limits)
 
 
 @dataclass(frozen=True)

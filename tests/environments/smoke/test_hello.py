@@ -31,11 +31,11 @@ def test_every_answer_is_of_the_expected_release(hello: Any) -> None:
     if hello.release is None:
         pytest.skip("nobody said which release it should run (--release hello=DIGITS)")
     seen = set()
-    for _ in range(_CONNECTIONS):
-        with hello.connect() as client:
+    with hello.connect(anew=True) as client:
+        for _ in range(_CONNECTIONS):
             answer = client.get("/version")
-        assert answer.status_code == 200, answer.text
-        seen.add(answer.json()["release"])
+            assert answer.status_code == 200, answer.text
+            seen.add(answer.json()["release"])
     assert seen - {hello.control} == {hello.release}
 
 
