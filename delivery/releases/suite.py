@@ -32,7 +32,7 @@ _FAREWELL_S = 5.0  # for pytest to write its report, once it was interrupted
 # itself nothing was read by then. If whoever started it dies before, nobody else will tidy up.
 # What a shell runs in the background ignores interrupts, and so would all that it starts.
 _PYTEST = """
-import contextlib, json, os, shutil, signal, sys
+import contextlib, gc, json, os, shutil, signal, sys
 import pytest
 
 scratch = sys.argv.pop(1)
@@ -50,7 +50,9 @@ class Environment:
         return (yield)
 
 signal.signal(signal.SIGINT, signal.default_int_handler)
-sys.exit(pytest.main(sys.argv[1:], [Environment()]))
+code = pytest.main(sys.argv[1:], [Environment()])
+gc.freeze()  # else a tenth of a second goes into looking for garbage among all that was loaded
+sys.exit(code)
 """
 _SHOWN_LINES = 5
 _NO_TESTS = 5  # pytest's exit code

@@ -10,16 +10,22 @@ from adapters.kubernetes import Kubernetes
 from adapters.passphrase import Passphrase
 from local.engine.journal import Journal
 from local.engine.lock import StackLock, break_lock
+from local.engine.model import Connection
 from local.engine.project import Project, Stack
+from local.engine.providers import Clients
 from local.engine.record import RecordStore
 from local.engine.values import Tree
 
 
 @dataclass(frozen=True)
 class Backend:
-    """A stack's record, opened with the stack's key; a context manager that closes the connection."""
+    """A stack's record, opened with the stack's key; a context manager that closes the connection.
+
+    `clients` have that connection too: the stack's objects mostly lie in the same cluster.
+    """
 
     stack: Stack
+    clients: Clients
     kube: Kubernetes
     store: RecordStore
 
@@ -32,9 +38,9 @@ class Backend:
     @classmethod
     def open(cls, stack: Stack, crypter: Passphrase) -> Backend:
         """Raises `Unreachable`, or `BadInput` for an unknown context."""
-        cluster = stack.cluster()
-        kube = Kubernetes.connect(kubeconfig=cluster.kubeconfig, context=cluster.context)
-        return cls(stack, kube, RecordStore(kube, stack.project.name, stack.name, crypter.key))
+        cluster, clients = stack.cluster(), Clients()
+        kube = clients.of(Connection(cluster.kubeconfig, cluster.context))
+        return cls(stack, clients, kube, RecordStore(kube, stack.project.name, stack.name, crypter.key))
 
     def lock(self) -> StackLock:
         """The stack's lock, to be entered."""

@@ -70,10 +70,10 @@ class RecordStore:
         generation = (self._newest() if self._generation is None else self._generation) + 1
         sealed = self._seal(record, generation)
         names = [self._write_part(part, generation) for part in _split(sealed)]
-        self._commit(_Commit(generation, tuple(names), hashlib.sha256(sealed).hexdigest()))
+        there = self._commit(_Commit(generation, tuple(names), hashlib.sha256(sealed).hexdigest()))
         self._generation = generation
         if prune:
-            self._prune()
+            self._prune(there)
 
     def history(self) -> list[dict[str, Any]]:
         """What was done to the stack, the newest first: the list `updates` of the newest record, the only one read."""
@@ -134,7 +134,8 @@ class RecordStore:
             raise self._damaged(f"the Secret {NAMESPACE}/{name} is missing")
         return base64.b64decode(secret["data"]["part"])
 
-    def _commit(self, commit: _Commit) -> None:
+    def _commit(self, commit: _Commit) -> list[_Commit]:
+        """Make a generation count; all that there are then, of which it is the newest."""
         content = {"format": _FORMAT, "parts": commit.parts, "sha256": commit.sha256}
         secret = self._secret(_COMMIT, commit.generation, suffix="", data={"commit": json.dumps(content).encode()})
         try:
@@ -143,9 +144,11 @@ class RecordStore:
             if error.reason != "AlreadyExists":
                 raise
             raise self._stale(commit) from None
-        if self._newest() > commit.generation:  # so far behind that its own name was free again
+        there = self._commits()
+        if there[-1].generation > commit.generation:  # so far behind that its own name was free again
             self._delete(secret["metadata"]["name"])
             raise self._stale(commit)
+        return there
 
     def _secret(self, role: str, generation: int, *, suffix: str, data: dict[str, bytes]) -> JsonObject:
         own = {_ROLE: role, _GENERATION: str(generation)}
@@ -162,9 +165,8 @@ class RecordStore:
             "data": {key: base64.b64encode(value).decode("ascii") for key, value in data.items()},
         }
 
-    def _prune(self) -> None:
-        """Remove old generations, and what writers left that died before their commit."""
-        commits = self._commits()
+    def _prune(self, commits: list[_Commit]) -> None:
+        """Of these generations remove the old ones, and what writers left that died before their commit."""
         for commit in commits[:-KEPT]:
             self._delete(self._name(commit.generation))
         kept = commits[-KEPT:]

@@ -35,7 +35,7 @@ def destroy(operation: Operation, *, exclude_protected: bool, preview_only: bool
         journal = Journal(backend.store, lock.check)
         steps = _deletions(journal, exclude_protected=exclude_protected)
         journal.begin("destroy", operation.message, operation.history_config())
-        failures = Remover(journal, Clients(), lock.check, operation.report).remove(steps)
+        failures = Remover(journal, backend.clients, lock.check, operation.report).remove(steps)
         if not journal.objects():
             journal.clear()
         journal.end(succeeded=not failures, changes=operation.report.counts)
@@ -48,13 +48,13 @@ def refresh(operation: Operation, *, preview_only: bool) -> None:
     """Compare what was last applied with the cluster, field by field; the record forgets what is no longer there."""
     backend = Backend.open(operation.stack, operation.crypter)
     if preview_only:
-        steps = drift(Journal(backend.store).objects(), Clients())
+        steps = drift(Journal(backend.store).objects(), backend.clients)
         operation.report.planned(steps)
         operation.report.summary()
         return
     with backend.lock() as lock:
         journal = Journal(backend.store, lock.check)
-        steps = drift(journal.objects(), Clients())
+        steps = drift(journal.objects(), backend.clients)
         journal.begin("refresh", operation.message, operation.history_config())
         operation.report.planned(steps)
         for step in steps:

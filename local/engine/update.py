@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import textwrap
 import threading
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 
 from adapters.errors import Refused, UpdateFailed
@@ -24,12 +24,10 @@ from local.engine.plan import Op, Plan, by_identity, with_result
 from local.engine.planning import PlanProcess, make_plan
 from local.engine.program import run_program
 from local.engine.project import Config, Stack
-from local.engine.providers import Clients, Providers
+from local.engine.providers import Providers
 from local.engine.prune import Remover
 from local.engine.report import Report
 from local.engine.values import Tree
-
-Check = Callable[[], None]
 
 _SHOWN = 20
 
@@ -65,8 +63,9 @@ def up(operation: Operation) -> None:
             journal.begin("update", operation.message, operation.history_config())
             if plan.changes_anything:
                 journal.intend(_intended(plan))
-            failures = _apply(operation, plan, journal, lock.check)
-            failures = failures or _prune(plan, journal, lock.check, operation.report)
+            applier = Applier(plan, journal, backend.clients, lock.check, operation.report)
+            remover = Remover(journal, backend.clients, lock.check, operation.report)
+            failures = _apply(operation, plan, journal, applier) or _prune(plan, remover)
             journal.end(succeeded=not failures, changes=operation.report.counts)
             operation.report.summary()
             if failures:
@@ -100,9 +99,8 @@ def _intended(plan: Plan) -> Iterable[Resource]:
         yield with_result(step, step.live) if step.op is Op.SAME and step.live else step.resource
 
 
-def _apply(operation: Operation, plan: Plan, journal: Journal, check: Check) -> list[Failure]:
+def _apply(operation: Operation, plan: Plan, journal: Journal, applier: Applier) -> list[Failure]:
     """The second pass, by what the first found out or by running the program once more."""
-    applier = Applier(plan, journal, Clients(), check, operation.report)
     if not plan.applies or (plan.is_whole and operation.stack.project.is_ours):
         run = _carry_out(operation, plan, applier)
     else:
@@ -145,11 +143,11 @@ def _run_again(operation: Operation, applier: Applier) -> _Run:
     return _Run(errors, monitor.stopped, monitor.resources.values(), monitor.outputs)
 
 
-def _prune(plan: Plan, journal: Journal, check: Check, report: Report) -> list[Failure]:
+def _prune(plan: Plan, remover: Remover) -> list[Failure]:
     """Delete what is no longer declared: never what this update applied, whatever URN it had before."""
     kept = {step.resource.identity for step in plan.steps}
     steps = [step for step in plan.deletions if step.resource.identity not in kept]
-    return Remover(journal, Clients(), check, report).remove(steps) if steps else []
+    return remover.remove(steps) if steps else []
 
 
 def _failed_update(plan: Plan, applier: Applier, errors: list[Exception]) -> Failure:
