@@ -43,6 +43,26 @@ class Target:
     server: str
 
 
+Place = tuple[object, ...]
+"""What tells what can be connected to from anything else."""
+
+
+def place_of(kubeconfig: str | None, context: str | None) -> Place | None:
+    """What the same arguments of `open_client` mean as long as nobody writes the kubeconfig; None where that is open.
+
+    No two processes have one in common: what was connected before a fork is the parent's.
+    """
+    if kubeconfig is None:
+        return None
+    if "\n" in kubeconfig:
+        return os.getpid(), kubeconfig, context
+    try:
+        status = Path(kubeconfig).stat()
+    except OSError:  # several files, or none
+        return None
+    return os.getpid(), kubeconfig, status.st_ino, status.st_mtime_ns, context
+
+
 def open_client(kubeconfig: str | None, context: str | None) -> tuple[httpx2.Client, Target]:
     """A client for `context` (the current one if None) of `kubeconfig`.
 

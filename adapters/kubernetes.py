@@ -16,7 +16,7 @@ from typing import Any, Literal
 
 from adapters.apiserver import APPLY_PATCH, MERGE_PATCH, ApiServer, Cause, JsonObject, KubernetesError
 from adapters.errors import BadInput
-from adapters.kubeconfig import Target, open_client
+from adapters.kubeconfig import Place, Target, open_client, place_of
 from adapters.watch import PRESENT, Event, Watch
 
 __all__ = ["PRESENT", "Cause", "Event", "JsonObject", "Kubernetes", "KubernetesError", "ResourceKind", "describe"]
@@ -28,6 +28,7 @@ FIELD_MANAGER = "slipway"
 
 _Snapshot = tuple[list[JsonObject], str]  # objects, and the version of the collection they were read at
 
+_KEPT_S = 5.0
 _PAGE = 500
 _LOG_BYTES = 64 * 1024
 _FORBIDDEN, _NOT_FOUND = 403, 404  # of which kinds that are not served lack the reason
@@ -66,8 +67,8 @@ class Kubernetes:
     and `BadInput` for kinds it does not have.
     """
 
-    def __init__(self, server: ApiServer) -> None:
-        self._server = server
+    def __init__(self, server: ApiServer, place: Place | None = None) -> None:
+        self._server, self._place = server, place
         self._kinds: dict[str, dict[str, ResourceKind]] = {}
         self._discovering = threading.Lock()
 
@@ -78,15 +79,18 @@ class Kubernetes:
         `kubeconfig` is a path or the text of one; None means `KUBECONFIG` or `~/.kube/config`. `context` None means its
         current one. Raises `BadInput` for an unknown context, listing the valid ones, and `Unreachable`.
         """
-        kube = cls(ApiServer(*open_client(kubeconfig, context)))
+        place = place_of(kubeconfig, context)
+        if (kept := _KEPT.take(place)) is not None:
+            return kept
+        kube = cls(ApiServer(*open_client(kubeconfig, context)), place)
         try:
             kube.version()
         except KubernetesError as error:
             if error.status != _FORBIDDEN:  # the server knows us and only keeps this one path from us
-                kube.close()
+                kube.disconnect()
                 raise
         except BaseException:
-            kube.close()
+            kube.disconnect()
             raise
         return kube
 
@@ -96,6 +100,10 @@ class Kubernetes:
         return self._server.target
 
     def close(self) -> None:
+        """End the use of it; who connects to the same place within seconds takes the connections over."""
+        _KEPT.give(self._place, self)
+
+    def disconnect(self) -> None:
         """Close the connections; requests still under way in other threads fail."""
         self._server.close()
 
@@ -284,6 +292,37 @@ class Kubernetes:
     def _path_of(self, obj: JsonObject) -> str:
         metadata = obj["metadata"]
         return self.kind(obj["apiVersion"], obj["kind"]).path(metadata["name"], metadata.get("namespace"))
+
+
+class _Kept:
+    """Clients that were given back, one a place, for some seconds: to connect takes as long as several requests do."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._clients: dict[Place, tuple[Kubernetes, float]] = {}
+
+    def take(self, place: Place | None) -> Kubernetes | None:
+        """One that nobody else has, None if there is none."""
+        with self._lock:
+            kube, since = self._clients.pop(place or (), (None, 0.0))
+        if kube is not None and time.monotonic() - since > _KEPT_S:
+            kube.disconnect()
+            return None
+        return kube
+
+    def give(self, place: Place | None, kube: Kubernetes) -> None:
+        """Keep it for the next, in place of one that was given before."""
+        if place is None:
+            kube.disconnect()
+            return
+        with self._lock:
+            before, _ = self._clients.get(place, (None, 0.0))
+            self._clients[place] = kube, time.monotonic()
+        if before not in (None, kube):
+            before.disconnect()
+
+
+_KEPT = _Kept()
 
 
 def describe(obj: Mapping[str, Any]) -> str:

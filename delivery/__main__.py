@@ -1,6 +1,6 @@
 """`python -m delivery` is `slipway`."""
 
-from delivery.cli import run
+from delivery.start import run
 
 if __name__ == "__main__":
     run()

@@ -17,6 +17,7 @@ import click
 from adapters.errors import BadInput, SlipwayError
 from delivery import options
 from delivery.factory import Factory, Seams
+from delivery.start import IN_A_HURRY
 
 _COMMANDS = (
     *("up", "preview", "drift", "render", "down", "status", "promote", "rollback", "settle", "verify", "history"),
@@ -26,8 +27,6 @@ _COMMANDS = (
 """Each is in the module of `commands` that is called like it,"""
 _BESIDE = {"unhold": "hold", "unfreeze": "freeze"}
 """but for these."""
-_IN_A_HURRY = frozenset(("promote", "rollback"))
-"""Commands whose engine loads while they do themselves."""
 _INTERRUPTED = 130
 _GARBAGE = 50_000  # new objects before the garbage is looked for: what a command loads stays
 
@@ -70,7 +69,7 @@ class _Commands(click.Group):
     ) -> tuple[str | None, click.Command | None, list[str]]:
         """Let the engine load meanwhile, where it is likely wanted soon."""
         factory = ctx.find_object(Factory)
-        if factory is not None and factory.is_local and args[0] in _IN_A_HURRY:
+        if factory is not None and factory.is_local and args[0] in IN_A_HURRY:
             factory.seams.prepare_engine()
         return super().resolve_command(ctx, args)
 

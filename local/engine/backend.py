@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import contextlib
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
-from adapters.errors import BadInput
+from adapters.errors import BadInput, SlipwayError
 from adapters.kubernetes import Kubernetes
 from adapters.passphrase import Passphrase
 from local.engine.journal import Journal
@@ -41,6 +43,18 @@ class Backend:
         cluster, clients = stack.cluster(), Clients()
         kube = clients.of(Connection(cluster.kubeconfig, cluster.context))
         return cls(stack, clients, kube, RecordStore(kube, stack.project.name, stack.name, crypter.key))
+
+    @contextlib.contextmanager
+    def tidying(self) -> Iterator[None]:
+        """Old generations of the record go while the body runs, which waits for the cluster most of the time.
+
+        What cannot go now goes the next time.
+        """
+        with ThreadPoolExecutor(1) as aside:
+            pruned = aside.submit(self.store.prune)
+            yield
+            with contextlib.suppress(SlipwayError):
+                pruned.result()
 
     def lock(self) -> StackLock:
         """The stack's lock, to be entered."""

@@ -79,7 +79,7 @@ class Journal:
                     self._objects[resource.identity] = replace(
                         resource, manifest=manifest, uid=before.uid if before else None
                     )
-        self.save(prune=False)  # which the end of the operation does: the cluster waits for this one
+        self.save()
 
     def knows(self, identity: Identity) -> bool:
         """Whether the record has the object."""
@@ -122,7 +122,7 @@ class Journal:
         """Forget all outputs, components and providers: the stack has been destroyed."""
         self._logical, self._outputs = [], {}
 
-    def save(self, *, prune: bool = True) -> None:
+    def save(self) -> None:
         """Write the record; raises `Locked` if the lock is no longer ours."""
         self._check()
         self._store.save(
@@ -131,8 +131,7 @@ class Journal:
                 "resources": [resource.to_json() for resource in self.resources()],
                 "outputs": self._outputs,
                 "updates": self.updates,
-            },
-            prune=prune,
+            }
         )
 
 

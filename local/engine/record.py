@@ -3,7 +3,7 @@
 A record is JSON, compressed, encrypted with the stack's key, and split over Secrets. Each `save` makes a new
 generation: first the parts, under names nobody else uses, then one Secret that lists them, by being created, commits
 the generation. So a half-written generation is never read, and of two writers who follow the same generation one is
-refused. The last ten generations stay.
+refused. The last ten generations stay, and what was written since older ones were last pruned.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from adapters.kubernetes import JsonObject, Kubernetes, KubernetesError
 from local.engine.system import NAMESPACE, STACK_LABEL, labels, stack_id
 
 KEPT = 10
-"""Generations that stay, the present one included."""
+"""Generations that stay when older ones are pruned, the present one included."""
 
 PART_BYTES = 700 * 1024
 """In one Secret: a Secret may hold 1 MiB, and this stays below it also in base64."""
@@ -48,7 +48,7 @@ class _Commit:
 
 
 class RecordStore:
-    """The record of one stack. `crypter_key` is the stack's 32-byte key. Not for several threads at once."""
+    """The record of one stack. `crypter_key` is the stack's 32-byte key. But for `prune`, not for several threads."""
 
     def __init__(self, kube: Kubernetes, project: str, stack: str, crypter_key: bytes) -> None:
         self._kube, self._project, self._stack = kube, project, stack
@@ -61,19 +61,30 @@ class RecordStore:
         self._generation = commits[-1].generation if commits else 0
         return self._open(commits[-1]) if commits else None
 
-    def save(self, record: dict[str, Any], *, prune: bool = True) -> None:
+    def save(self, record: dict[str, Any]) -> None:
         """Write `record` as the generation after the one loaded or saved before (after the newest if neither was).
 
-        Without `prune` old generations stay until the next time. Raises `Locked`, with nothing changed, if somebody
-        else has written a record since.
+        Raises `Locked`, with nothing changed, if somebody else has written a record since.
         """
         generation = (self._newest() if self._generation is None else self._generation) + 1
         sealed = self._seal(record, generation)
         names = [self._write_part(part, generation) for part in _split(sealed)]
-        there = self._commit(_Commit(generation, tuple(names), hashlib.sha256(sealed).hexdigest()))
+        self._commit(_Commit(generation, tuple(names), hashlib.sha256(sealed).hexdigest()))
         self._generation = generation
-        if prune:
-            self._prune(there)
+
+    def prune(self) -> None:
+        """Remove old generations, and what writers left that died before their commit. Another thread may save."""
+        commits = self._commits()
+        for commit in commits[:-KEPT]:
+            self._delete(self._name(commit.generation))
+        kept = commits[-KEPT:]
+        if not kept:
+            return
+        # The server leaves the kept ones out: their contents would be most of what it sends.
+        others = f",{_GENERATION} notin ({','.join(str(commit.generation) for commit in kept)})"
+        for secret in self._secrets(_PART, others):
+            if int(secret["metadata"]["labels"][_GENERATION]) < kept[-1].generation:
+                self._delete(secret["metadata"]["name"])
 
     def history(self) -> list[dict[str, Any]]:
         """What was done to the stack, the newest first: the list `updates` of the newest record, the only one read."""
@@ -134,8 +145,7 @@ class RecordStore:
             raise self._damaged(f"the Secret {NAMESPACE}/{name} is missing")
         return base64.b64decode(secret["data"]["part"])
 
-    def _commit(self, commit: _Commit) -> list[_Commit]:
-        """Make a generation count; all that there are then, of which it is the newest."""
+    def _commit(self, commit: _Commit) -> None:
         content = {"format": _FORMAT, "parts": commit.parts, "sha256": commit.sha256}
         secret = self._secret(_COMMIT, commit.generation, suffix="", data={"commit": json.dumps(content).encode()})
         try:
@@ -144,11 +154,9 @@ class RecordStore:
             if error.reason != "AlreadyExists":
                 raise
             raise self._stale(commit) from None
-        there = self._commits()
-        if there[-1].generation > commit.generation:  # so far behind that its own name was free again
+        if self._newest() > commit.generation:  # so far behind that its own name was free again
             self._delete(secret["metadata"]["name"])
             raise self._stale(commit)
-        return there
 
     def _secret(self, role: str, generation: int, *, suffix: str, data: dict[str, bytes]) -> JsonObject:
         own = {_ROLE: role, _GENERATION: str(generation)}
@@ -164,17 +172,6 @@ class RecordStore:
             },
             "data": {key: base64.b64encode(value).decode("ascii") for key, value in data.items()},
         }
-
-    def _prune(self, commits: list[_Commit]) -> None:
-        """Of these generations remove the old ones, and what writers left that died before their commit."""
-        for commit in commits[:-KEPT]:
-            self._delete(self._name(commit.generation))
-        kept = commits[-KEPT:]
-        # The server leaves the kept ones out: their contents would be most of what it sends.
-        others = f",{_GENERATION} notin ({','.join(str(commit.generation) for commit in kept)})"
-        for secret in self._secrets(_PART, others):
-            if int(secret["metadata"]["labels"][_GENERATION]) < kept[-1].generation:
-                self._delete(secret["metadata"]["name"])
 
     def _name(self, generation: int) -> str:
         return f"slipway.record.{stack_id(self._project, self._stack)}.{generation}"

@@ -35,10 +35,11 @@ def destroy(operation: Operation, *, exclude_protected: bool, preview_only: bool
         journal = Journal(backend.store, lock.check)
         steps = _deletions(journal, exclude_protected=exclude_protected)
         journal.begin("destroy", operation.message, operation.history_config())
-        failures = Remover(journal, backend.clients, lock.check, operation.report).remove(steps)
-        if not journal.objects():
-            journal.clear()
-        journal.end(succeeded=not failures, changes=operation.report.counts)
+        with backend.tidying():
+            failures = Remover(journal, backend.clients, lock.check, operation.report).remove(steps)
+            if not journal.objects():
+                journal.clear()
+            journal.end(succeeded=not failures, changes=operation.report.counts)
         operation.report.summary()
         if failures:
             raise Failed(failures)
@@ -54,13 +55,14 @@ def refresh(operation: Operation, *, preview_only: bool) -> None:
         return
     with backend.lock() as lock:
         journal = Journal(backend.store, lock.check)
-        steps = drift(journal.objects(), backend.clients)
-        journal.begin("refresh", operation.message, operation.history_config())
-        operation.report.planned(steps)
-        for step in steps:
-            if step.op is Op.DELETE:
-                journal.forget(step.resource)
-        journal.end(succeeded=True, changes=operation.report.counts)
+        with backend.tidying():
+            steps = drift(journal.objects(), backend.clients)
+            journal.begin("refresh", operation.message, operation.history_config())
+            operation.report.planned(steps)
+            for step in steps:
+                if step.op is Op.DELETE:
+                    journal.forget(step.resource)
+            journal.end(succeeded=True, changes=operation.report.counts)
         operation.report.summary()
 
 

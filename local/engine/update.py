@@ -65,8 +65,9 @@ def up(operation: Operation) -> None:
                 journal.intend(_intended(plan))
             applier = Applier(plan, journal, backend.clients, lock.check, operation.report)
             remover = Remover(journal, backend.clients, lock.check, operation.report)
-            failures = _apply(operation, plan, journal, applier) or _prune(plan, remover)
-            journal.end(succeeded=not failures, changes=operation.report.counts)
+            with backend.tidying():
+                failures = _apply(operation, plan, journal, applier) or _prune(plan, remover)
+                journal.end(succeeded=not failures, changes=operation.report.counts)
             operation.report.summary()
             if failures:
                 raise Failed(failures)
