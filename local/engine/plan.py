@@ -10,7 +10,7 @@ from __future__ import annotations
 import enum
 import re
 import threading
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
 from adapters.errors import BadInput, Refused, SlipwayError
@@ -88,19 +88,15 @@ class Plan:
         return any(step.op is not Op.SAME for step in (*self.steps, *self.deletions))
 
 
-Record = Callable[[], Mapping[Identity, Resource]]
-"""Gives what the last update left; it may take a while until that is known."""
-
-
 def by_identity(resources: Iterable[Resource]) -> dict[Identity, Resource]:
     """Those that are objects of a cluster."""
     return {resource.identity: resource for resource in resources if resource.identity is not None}
 
 
 class Planner:
-    """Plans one object after the other, from many threads; asks nothing of a cluster before `recorded` is known."""
+    """Plans one object after the other, from many threads; `recorded` is what the last update left."""
 
-    def __init__(self, recorded: Record, clients: Clients) -> None:
+    def __init__(self, recorded: Mapping[Identity, Resource], clients: Clients) -> None:
         self._recorded, self._clients = recorded, clients
         self._lock = threading.Lock()
         self._namespaces: dict[tuple[str, str], bool] = {}
@@ -115,7 +111,6 @@ class Planner:
         """Plan for an object. Errors are kept, and the program goes on, so that one run finds them all."""
         try:
             self._take(declared)
-            self._recorded()
             step = self._examine(declared)
         except SlipwayError as error:
             self._fail(error, declared.resource.urn)
@@ -127,7 +122,7 @@ class Planner:
 
     def finish(self) -> list[Step]:
         """What is recorded and no longer declared; also checks what only the whole program can tell."""
-        gone = [r for identity, r in self._recorded().items() if identity not in self._declared]
+        gone = [r for identity, r in self._recorded.items() if identity not in self._declared]
         deleted = {r.urn for r in gone if not r.retain_on_delete}
         for resource in gone:
             if resource.protect:
@@ -166,7 +161,7 @@ class Planner:
 
     def _compare(self, kube: Kubernetes, declared: Declared) -> Step:
         resource = declared.resource
-        previous = self._recorded().get(declared.identity)
+        previous = self._recorded.get(declared.identity)
         # What was not there the last time mostly is not there now: then one request tells.
         live = _get(kube, resource) if previous or resource.ignore_changes else None
         try:
@@ -185,7 +180,7 @@ class Planner:
         return self._difference(declared, live, result)
 
     def _difference(self, declared: Declared, live: JsonObject, result: JsonObject) -> Step:
-        resource, previous = declared.resource, self._recorded().get(declared.identity)
+        resource, previous = declared.resource, self._recorded.get(declared.identity)
         found = tuple(changes(live, result, resource.hidden))
         if not declared.mutable and any(c.path.split(".")[0].split("[")[0] in _CONTENT for c in found):
             return self._checked(Step(Op.REPLACE, resource, found, "its provider takes it as immutable", live))
@@ -210,7 +205,7 @@ class Planner:
 
     def _checked(self, step: Step) -> Step:
         """A replacement stays in the plan, so that a preview shows it, also where an update must refuse it."""
-        previous = self._recorded().get(step.resource.identity) if step.resource.identity else None
+        previous = self._recorded.get(step.resource.identity) if step.resource.identity else None
         if refusal := replacement_refused(step.resource, previous, step.live, step.note):
             self._fail(refusal, step.resource.urn)
         return step

@@ -20,8 +20,8 @@ from local.engine.interrupt import stopping
 from local.engine.journal import Journal
 from local.engine.model import Resource
 from local.engine.monitor import Monitor
-from local.engine.plan import Op, Plan, by_identity, with_result
-from local.engine.planning import PlanProcess, make_plan
+from local.engine.plan import Op, Plan, with_result
+from local.engine.planning import PlanProcess
 from local.engine.program import run_program
 from local.engine.project import Config, Stack
 from local.engine.providers import Providers
@@ -58,7 +58,9 @@ def up(operation: Operation) -> None:
         backend = Backend.open(operation.stack, operation.crypter)
         with backend.lock() as lock:
             journal = Journal(backend.store, lock.check)
-            plan = planning.plan(journal.objects())
+            plan = planning.plan(journal.objects(), backend.clients, operation.report.display.redact)
+            if plan.failures:
+                _say_printed(plan, operation.report)
             _check_plan(plan, operation)
             journal.begin("update", operation.message, operation.history_config())
             if plan.changes_anything:
@@ -75,10 +77,11 @@ def up(operation: Operation) -> None:
 
 def preview(operation: Operation) -> None:
     """Show what `up` would do, and the reasons why it would refuse to."""
-    backend = Backend.open(operation.stack, operation.crypter)
-    recorded = by_identity(Journal(backend.store).objects())
     report = operation.report
-    plan = make_plan(operation.stack, operation.config, operation.environ, lambda: recorded, report.display)
+    with PlanProcess(operation.stack, operation.config, operation.environ) as planning:
+        backend = Backend.open(operation.stack, operation.crypter)
+        plan = planning.plan(Journal(backend.store).objects(), backend.clients, report.display.redact)
+    _say_printed(plan, report)
     report.planned((*plan.steps, *plan.deletions))
     report.summary()
     _check_plan(plan, operation)
@@ -87,12 +90,16 @@ def preview(operation: Operation) -> None:
 def _check_plan(plan: Plan, operation: Operation) -> None:
     operation.report.failures(plan.failures)
     if plan.failures:
-        for line in plan.printed:
-            operation.report.display.say(line)
         raise Failed(plan.failures)
     if operation.expect_no_changes and plan.changes_anything:
         changed = [str(step.resource.identity) for step in (*plan.steps, *plan.deletions) if step.op is not Op.SAME]
         raise Refused(f"no changes were expected, but {_names(changed)} would change")
+
+
+def _say_printed(plan: Plan, report: Report) -> None:
+    """What the program printed in the plan pass."""
+    for line in plan.printed:
+        report.display.say(line)
 
 
 def _intended(plan: Plan) -> Iterable[Resource]:
@@ -125,10 +132,7 @@ class _Run:
 def _carry_out(operation: Operation, plan: Plan, applier: Applier) -> _Run:
     """Apply the plan as it is; a second run of the program would declare the same (docs/adr/0013)."""
     report, stop = operation.report, threading.Event()
-    for line in plan.printed:
-        report.display.say(line)
-    for declared in plan.declared:
-        report.display.redact.learn_marked(declared.tree)
+    _say_printed(plan, report)
     with stopping(stop.set, report.progress):
         errors = carry_out(plan, applier, stop)
     return _Run(errors, stop.is_set(), plan.resources.values(), plan.outputs)

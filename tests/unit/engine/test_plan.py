@@ -80,7 +80,7 @@ def no_rules(monkeypatch):
 
 
 def planner(kube, *before):
-    return Planner(lambda: by_identity(before), SimpleNamespace(of=lambda _: kube))
+    return Planner(by_identity(before), SimpleNamespace(of=lambda _: kube))
 
 
 def step_of(kube, wanted, *before):
