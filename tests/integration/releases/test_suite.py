@@ -268,6 +268,20 @@ os.kill(os.getpid(), 9)
     assert list((tmp_path / "scratch").iterdir()) == []
 
 
+def test_what_a_suite_leaves_for_its_exit_is_done(write: Callable[[str], Path], tmp_path: Path) -> None:
+    left = tmp_path / "left"
+    suite = write(
+        f"""
+        import atexit, pathlib
+
+        def test_it():
+            atexit.register(pathlib.Path({str(left)!r}).touch)
+        """
+    )
+    assert _run(suite).passed
+    assert left.exists()
+
+
 def test_another_suite_than_the_one_that_loads_is_run_all_the_same(url: str, write: Callable[[str], Path]) -> None:
     with SuiteAhead(write("def test_own():\n    assert False")) as ahead:
         ahead.begin()
