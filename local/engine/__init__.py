@@ -2,5 +2,5 @@
 
 `command.Engine` is given to the Automation API in place of the CLI. It runs the same program in a fresh process, with a
 resource monitor of its own (`monitor`), plans by server-side dry run (`plan`), records what is intended (`journal`),
-applies in the SDK's order (`apply`) and deletes at last what is no longer declared (`prune`).
+applies in the order of dependencies (`apply`, `order`) and deletes at last what is no longer declared (`prune`).
 """

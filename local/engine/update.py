@@ -52,6 +52,16 @@ class Operation:
         }
 
 
+@dataclass(frozen=True)
+class _Run:
+    """How the second pass went, and what it declared."""
+
+    errors: list[Exception]
+    interrupted: bool
+    resources: Collection[Resource]
+    outputs: Mapping[str, Tree]
+
+
 def up(operation: Operation) -> None:
     """Bring the cluster to what the program declares; raises `UpdateFailed`, or any error before that."""
     with PlanProcess(operation.stack, operation.config, operation.environ) as planning:
@@ -109,6 +119,7 @@ def _intended(plan: Plan) -> Iterable[Resource]:
 
 def _apply(operation: Operation, plan: Plan, journal: Journal, applier: Applier) -> list[Failure]:
     """The second pass, by what the first found out or by running the program once more."""
+    # What a program that changes nothing would do in its second run is known, whoever's it is.
     if not plan.applies or (plan.is_whole and operation.stack.project.is_ours):
         run = _carry_out(operation, plan, applier)
     else:
@@ -117,16 +128,6 @@ def _apply(operation: Operation, plan: Plan, journal: Journal, applier: Applier)
         return [_failed_update(plan, applier, run.errors)]
     journal.declare(run.resources, run.outputs)
     return []
-
-
-@dataclass(frozen=True)
-class _Run:
-    """How the second pass went, and what it declared."""
-
-    errors: list[Exception]
-    interrupted: bool
-    resources: Collection[Resource]
-    outputs: Mapping[str, Tree]
 
 
 def _carry_out(operation: Operation, plan: Plan, applier: Applier) -> _Run:
