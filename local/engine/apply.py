@@ -1,5 +1,6 @@
-"""Brings each object to its declared state: as the program registers it once more, in the SDK's order and parallelism,
-or as the plan has it, in the order of its dependencies (`carry_out`).
+"""Brings each object to its declared state, and waits until it is ready.
+
+Either as the program registers it once more, in the SDK's order and parallelism, or as the plan has it (`carry_out`).
 """
 
 from __future__ import annotations

@@ -15,8 +15,10 @@ _AT_ONCE = 64  # as many as the program registers: what waits to get ready must 
 
 
 def creation_order(coming: Iterable[Resource], known: Iterable[Resource]) -> Order:
-    """For each object that comes, those that must be there before it, as the SDK has it: what it depends on, is a part
-    of or is deleted with, also by way of components, which are among `known`; and its namespace.
+    """For each object that comes, those that must be there before it.
+
+    As with the SDK that is what it depends on, is a part of or is deleted with, also by way of components, which are
+    among `known`; and its namespace.
     """
     objects = {resource.identity: resource for resource in coming if resource.identity}
     # Two of them may have one URN: the object of a resource that was declared by another name each time.

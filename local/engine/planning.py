@@ -144,7 +144,7 @@ class _Asker:
             while True:
                 answer: _Answer = self._pipe.recv()
                 self._waiting.pop(answer.number).set_result(answer.outputs)
-        except EOFError:
+        except (EOFError, OSError):  # the latter where something of ours was never read
             os._exit(1)  # nobody wants a plan any more
 
 

@@ -1,0 +1,34 @@
+"""The process of the plan pass, whose program declares before anybody plans for it."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from local.engine.planning import PlanProcess
+from local.engine.project import Stack
+from tests.unit.engine.conftest import PRELUDE
+
+
+@pytest.fixture
+def planning(stack: Stack) -> PlanProcess:
+    """One whose program has declared an object."""
+    program = Path(stack.project.directory) / "__main__.py"
+    program.write_text(f"{PRELUDE}\nconfig_map('a')\n", encoding="utf-8")
+    process = PlanProcess(stack, stack.config(None), os.environ)
+    assert process._pipe.poll(60)
+    return process
+
+
+def test_one_that_nobody_plans_for_ends(planning: PlanProcess) -> None:
+    with planning:
+        pass
+    with pytest.raises(ProcessLookupError):
+        os.kill(planning._pid, 0)
+
+
+def test_one_whose_update_was_killed_ends(planning: PlanProcess) -> None:
+    planning._pipe.close()  # as the kernel does then; what was declared was never read
+    assert os.waitpid(planning._pid, 0)[0] == planning._pid
