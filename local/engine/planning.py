@@ -101,7 +101,7 @@ class PlanProcess:
                 while isinstance(message := self._pipe.recv(), _Asked):
                     redact.learn_marked(message.declared.tree)
                     executor.submit(self._answer, planner, message)
-            except EOFError:
+            except (EOFError, OSError):
                 raise SlipwayError("the process of the plan pass ended before its program did") from None
         ended: _Ended = message
         return ended
