@@ -42,8 +42,8 @@ class Inbox:
         self._waiting = {path.stem for path in self._pending.glob("*.json")}
         by_age = sorted(self._finished.glob("*.json"), key=lambda path: path.stat().st_mtime)
         self._done = dict.fromkeys(path.stem for path in by_age)  # in the order in which they are forgotten
-        for key in self._waiting & self._done.keys():  # we were killed between the two
-            self._path(key).unlink()
+        for key in self._waiting & self._done.keys():  # we were killed between the two, or are at it just now
+            self._path(key).unlink(missing_ok=True)
         self._waiting -= self._done.keys()
         self._lock = threading.Lock()
         self.filled = threading.Event()
