@@ -26,12 +26,10 @@ from local.engine.model import Declared, Resource
 from local.engine.monitor import Monitor
 from local.engine.output import Display, Redactor
 from local.engine.plan import Plan, Planner, by_identity
-from local.engine.program import run_program
+from local.engine.program import THREADS, run_program
 from local.engine.project import Config, Stack
 from local.engine.providers import Clients, Providers
 from local.engine.values import Tree
-
-_AT_ONCE = 64  # as many as the program registers
 
 
 @dataclass(frozen=True)
@@ -96,7 +94,7 @@ class PlanProcess:
         )
 
     def _answer_all(self, planner: Planner, redact: Redactor) -> _Ended:
-        with ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="plan") as executor:
+        with ThreadPoolExecutor(THREADS, thread_name_prefix="plan") as executor:
             try:
                 while isinstance(message := self._pipe.recv(), _Asked):
                     redact.learn_marked(message.declared.tree)

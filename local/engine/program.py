@@ -29,7 +29,8 @@ from local.engine.monitor import Monitor, Stopped
 from local.engine.output import Display, Lines
 from local.engine.project import Config, Project, Stack
 
-_THREADS = 64
+THREADS = 64
+"""As many objects register at once."""
 _UNSUPPORTED = re.compile(r"The Pulumi CLI does not support (.+?)\. Please update the Pulumi CLI")
 
 
@@ -71,7 +72,7 @@ def run_program(stack: Stack, config: Config, monitor: Monitor, *, dry_run: bool
     """
     loop = asyncio.new_event_loop()
     loop.set_exception_handler(lambda *_: None)  # errors nobody awaits are collected below, not printed
-    executor = ThreadPoolExecutor(_THREADS, thread_name_prefix="register")
+    executor = ThreadPoolExecutor(THREADS, thread_name_prefix="register")
     loop.set_default_executor(executor)
     asyncio.set_event_loop(loop)
     settings = _configure(stack, config, monitor, dry_run=dry_run, display=display)
