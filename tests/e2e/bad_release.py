@@ -34,11 +34,16 @@ CRASHES = f"""
         if {_IS_BAD}:
             __import__("os")._exit(1)"""
 _DEPENDS = """
+        asked = __import__("urllib.request").request.urlopen
         try:
-            __import__("urllib.request").request.urlopen("http://hello.stage/version", timeout=1).read()
+            await __import__("asyncio").to_thread(lambda: asked("http://hello.stage/version", timeout=1).read())
         except OSError:
             return JSONResponse({"error": "stage does not answer"}, status_code=503)"""
-"""Asks stage for each answer: what fails with that one is a dependency's fault."""
+"""Asks stage for each answer: what fails with that one is a dependency's fault.
+
+Beside the loop that answers: without pods the node refuses a connection a second and lets the others run into their
+timeout (Linux limits the rate of ICMP's refusals), and probes are to be answered all the same.
+"""
 
 _ANSWER = "async def _version(self, _: Request) -> Response:"
 """Where in hello's source each of them comes after."""
@@ -112,9 +117,9 @@ def suffer(platform: Platform, tag: str) -> Moments:
 
 
 @contextlib.contextmanager
-def traffic(platform: Platform) -> Iterator[Load]:
-    """Twenty requests a second."""
-    with platform.load(PROD, "hello", requests=1, clients=4, rate=20, slow_s=0.08) as load:
+def traffic(platform: Platform, clients: int = 4) -> Iterator[Load]:
+    """Twenty requests a second, or as many as so many clients get answered."""
+    with platform.load(PROD, "hello", requests=1, clients=clients, rate=20, slow_s=0.08) as load:
         yield load
 
 
