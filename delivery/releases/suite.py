@@ -15,6 +15,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 import xml.etree.ElementTree as ET
 from collections.abc import Mapping
@@ -29,11 +30,12 @@ _OURS = ("SLIPWAY_", "PULUMI_", "PYTEST_")
 """Environment variables that begin so stay here: passphrases, keys, and options of another pytest run."""
 _FAREWELL_S = 5.0  # for pytest to write its report, once it was interrupted
 # Loaded with all its plugins, and with what our suites ask with, it waits to be told its environment; of the suite
-# itself nothing was read by then. If whoever started it dies before, nobody else will tidy up.
+# itself nothing was read by then. What is loaded is no garbage, which pytest looks for five times at its end. If whoever
+# started it dies before, nobody else will tidy up.
 # What a shell runs in the background ignores interrupts, and so would all that it starts. What is registered first runs
 # last at the exit: to take apart all that was loaded, object by object, would take a tenth of a second.
 _PYTEST = """
-import atexit, contextlib, json, os, shutil, signal, sys
+import atexit, contextlib, gc, json, os, shutil, signal, sys
 
 code, scratch = 1, sys.argv.pop(1)
 
@@ -50,6 +52,7 @@ class Environment:
     def pytest_load_initial_conftests(self):
         with contextlib.suppress(ImportError):
             import httpcore2, httpx2
+        gc.freeze()
         told = sys.stdin.readline()
         if not told:
             shutil.rmtree(scratch, ignore_errors=True)
@@ -113,8 +116,7 @@ class SuiteProcess:
         return self
 
     def __exit__(self, *_: object) -> None:
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(self._process.pid, signal.SIGKILL)
+        self._signal(signal.SIGKILL)
         self._process.communicate()
         self._scratch.cleanup()
 
@@ -161,14 +163,28 @@ class SuiteProcess:
 
     def _finish(self, told: str, deadline_s: float) -> int | None:
         """pytest's exit code, None if it was ended at the deadline."""
-        try:
-            self._process.communicate(told, deadline_s)  # of one that has ended before, code and output tell
-        except subprocess.TimeoutExpired:
-            os.killpg(self._process.pid, signal.SIGINT)
-            with contextlib.suppress(subprocess.TimeoutExpired):
+        is_late = threading.Event()
+
+        def end() -> None:
+            is_late.set()
+            self._signal(signal.SIGINT)
+            try:
                 self._process.wait(_FAREWELL_S)
-            return None
-        return self._process.returncode
+            except subprocess.TimeoutExpired:
+                self._signal(signal.SIGKILL)
+
+        timer = threading.Timer(deadline_s, end)  # given a timeout, subprocess looks only every 50 ms whether it ended
+        timer.start()
+        try:
+            self._process.communicate(told)  # of one that has ended before, code and output tell
+        finally:
+            timer.cancel()
+        return None if is_late.is_set() else self._process.returncode
+
+    def _signal(self, number: int) -> None:
+        """To all that it started."""
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self._process.pid, number)
 
 
 class SuiteAhead:
