@@ -176,11 +176,11 @@ class RegistryClient:
         self._write("PUT", path, content, {"Content-Type": media_type})
         return digest_of(content)
 
-    def put_blob(self, repository: str, content: bytes) -> str:
-        """Store a blob, unless the repository has it, and return its digest."""
+    def put_blob(self, repository: str, content: bytes, *, is_new: bool = False) -> str:
+        """Store a blob, unless the repository has it, and return its digest; for one that `is_new` it is not asked."""
         digest = digest_of(content)
         blobs = f"{self._repository(repository)}/blobs"
-        if self._ask("HEAD", f"{blobs}/{digest}", "*/*").status_code != httpx2.codes.NOT_FOUND:
+        if not is_new and self._ask("HEAD", f"{blobs}/{digest}", "*/*").status_code != httpx2.codes.NOT_FOUND:
             return digest
         begun = self._write("POST", f"{blobs}/uploads/")
         if "Location" not in begun.headers:

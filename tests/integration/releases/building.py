@@ -101,9 +101,9 @@ class BreakingRegistry(RegistryClient):
         super().__init__(address)
         self.left = last
 
-    def put_blob(self, *args: Any) -> str:
+    def put_blob(self, *args: Any, **how: Any) -> str:
         self._count()
-        return super().put_blob(*args)
+        return super().put_blob(*args, **how)
 
     def put_manifest(self, *args: Any) -> str:
         self._count()

@@ -379,11 +379,13 @@ def test_a_blob_is_uploaded_to_where_the_registry_says_unless_it_is_there(
     serve: Any, registry: Any, absolute: bool
 ) -> None:
     stored: dict[str, bytes] = {}
+    asked: list[str] = []
 
     def answer(exchange: Any) -> None:
         host = f"http://{exchange.headers['Host']}" if absolute else ""
         match exchange.command, exchange.route:
             case "HEAD", route:
+                asked.append(route)
                 exchange.reply(200 if route.rpartition("/")[2] in stored else 404)
             case "POST", "/v2/org/hello/blobs/uploads/":
                 exchange.reply(202, headers={"Location": f"{host}/elsewhere/1?_state=a%2Bb"})
@@ -396,6 +398,9 @@ def test_a_blob_is_uploaded_to_where_the_registry_says_unless_it_is_there(
     client = registry(serve(answer).host)
     assert [client.put_blob("org/hello", b"content") for _ in range(2)] == [digest_of(b"content")] * 2
     assert stored == {digest_of(b"content"): b"content"}
+    assert len(asked) == 2
+    assert client.put_blob("org/hello", b"new", is_new=True) == digest_of(b"new")
+    assert (stored[digest_of(b"new")], len(asked)) == (b"new", 2)
 
 
 def test_a_manifest_goes_with_its_media_type_and_a_copied_tag_keeps_it(serve: Any, registry: Any) -> None:
