@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import gc
 import importlib
 import inspect
 import os
@@ -28,7 +27,6 @@ _COMMANDS = (
 _BESIDE = {"unhold": "hold", "unfreeze": "freeze"}
 """but for these."""
 _INTERRUPTED = 130
-_GARBAGE = 50_000  # new objects before the garbage is looked for: what a command loads stays
 
 _HELP = """Slipway carries releases of services through environments on Kubernetes.
 
@@ -130,7 +128,6 @@ def _unexpected(factory: Factory, error: Exception) -> int:
 
 def run() -> NoReturn:
     """The command as a program of its own."""
-    gc.set_threshold(_GARBAGE)
     code = main()
     with contextlib.suppress(BrokenPipeError):  # whoever read it has seen enough
         sys.stdout.flush()

@@ -5,6 +5,7 @@ So this module imports nothing that takes time.
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 from typing import NoReturn
@@ -12,13 +13,29 @@ from typing import NoReturn
 IN_A_HURRY = frozenset(("promote", "rollback"))
 """Commands whose engine loads while they do themselves."""
 
+_GARBAGE = 50_000  # new objects before the garbage is looked for: a short life, in which nearly all of them stay
+
 
 def run() -> NoReturn:
     """The command as a program of its own."""
+    gc.set_threshold(_GARBAGE)
     if sys.argv[1:2] and sys.argv[1] in IN_A_HURRY and "SLIPWAY_CONFIG_DIR" not in os.environ:
-        from local.engine.spare import SPARE  # noqa: PLC0415 - other commands, and a team's, may have no need of it
-
-        SPARE.prepare()
+        _fork_engine()
     from delivery.cli import run as run_command  # noqa: PLC0415 - see above
 
     run_command()
+
+
+def _fork_engine() -> None:
+    """Load what the command and its engine both need, then let the engine go its own way."""
+    # ruff: disable[PLC0415, F401] - other commands, and a team's, may have no need of it
+    import httpcore2
+    import pulumi.automation
+
+    import adapters.kubernetes
+    from components.settings import EnvironmentSettings
+    from local.engine.spare import SPARE
+
+    # ruff: enable[PLC0415, F401]
+    EnvironmentSettings.model_rebuild()  # or each would when it reads the stack's file
+    SPARE.fork()

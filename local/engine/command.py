@@ -7,7 +7,6 @@ record is done here and now, since each process costs half a second of imports.
 from __future__ import annotations
 
 import io
-import subprocess
 import sys
 import threading
 from collections.abc import Mapping, Sequence
@@ -23,7 +22,7 @@ from adapters.errors import SlipwayError
 from local.engine.cli import PROGRAM_COMMANDS, CommandLine, parse
 from local.engine.events import ensure_closed
 from local.engine.output import Display
-from local.engine.spare import SPARE, environment, start
+from local.engine.spare import SPARE, Process, environment, start
 
 
 class Engine(PulumiCommand):
@@ -96,14 +95,14 @@ def _run_here(
     return CommandResult(out.getvalue().rstrip("\n"), err.getvalue().rstrip("\n"), 0)
 
 
-def _follow(process: subprocess.Popen[str], on_output: OnOutput | None, on_error: OnOutput | None) -> CommandResult:
+def _follow(process: Process, on_output: OnOutput | None, on_error: OnOutput | None) -> CommandResult:
     with process:
         out, err = _Follower(process.stdout, on_output), _Follower(process.stderr, on_error)
         code = _wait(process)
         return CommandResult(out.text(), err.text(), code)
 
 
-def _wait(process: subprocess.Popen[str]) -> int:
+def _wait(process: Process) -> int:
     """Ctrl-C reaches the process, too: let it finish what is under way, then go on with being interrupted."""
     try:
         return process.wait()

@@ -1,8 +1,8 @@
 """A process of the engine that loads beforehand, while whoever will need it loads as well.
 
-It takes half a second to load, on a core that nobody else wants then. There is one at most; it is told on its standard
-input first which program it will run, then the command line. This module is loaded before any other, so it imports
-nothing that takes time.
+There is one at most; it is told on its standard input first which program it will run, then the command line. It is
+forked off the command where that can be (docs/adr/0014), else started. This module is loaded before any other, so it
+imports nothing that takes time.
 """
 
 from __future__ import annotations
@@ -16,9 +16,13 @@ import threading
 from collections.abc import Mapping, Sequence
 
 from adapters.paths import REPOSITORY
+from local.engine.forked import ForkedProcess
 
 FLAG = "--spare"
 """In place of a command line: load, then take one from standard input."""
+
+Process = subprocess.Popen[str] | ForkedProcess
+"""One of the engine's."""
 
 
 class Spare:
@@ -26,7 +30,13 @@ class Spare:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._process: subprocess.Popen[str] | None = None
+        self._process: Process | None = None
+
+    def fork(self) -> None:
+        """Let one load that has what was loaded here; only where no other thread was begun yet, see `forked`."""
+        with self._lock:
+            if self._process is None:
+                self._process = ForkedProcess([FLAG])
 
     def prepare(self) -> None:
         """Let one load, unless there is one; `dismiss` ends it where no command came."""
@@ -42,7 +52,7 @@ class Spare:
 
     def hand_over(
         self, args: Sequence[str], cwd: str, environ: Mapping[str, str], keys: Mapping[str, str]
-    ) -> subprocess.Popen[str] | None:
+    ) -> Process | None:
         """The process, which now runs this command line; None if there is none, or if it is gone.
 
         `keys` are those of secrets that were derived here already.
@@ -60,7 +70,7 @@ class Spare:
         if (process := self._take()) is not None:
             _end(process)
 
-    def _take(self) -> subprocess.Popen[str] | None:
+    def _take(self) -> Process | None:
         with self._lock:
             process, self._process = self._process, None
         return process
@@ -91,7 +101,7 @@ def start(args: Sequence[str], cwd: str, environ: Mapping[str, str]) -> subproce
     )
 
 
-def _tell(process: subprocess.Popen[str], what: Mapping[str, object]) -> bool:
+def _tell(process: Process, what: Mapping[str, object]) -> bool:
     """Whether it could be told; not if it is gone."""
     if process.stdin is None:
         return False
@@ -103,8 +113,8 @@ def _tell(process: subprocess.Popen[str], what: Mapping[str, object]) -> bool:
     return True
 
 
-def _end(process: subprocess.Popen[str]) -> None:
+def _end(process: Process) -> None:
     """End one that has not begun anything."""
     process.kill()
-    with process, contextlib.suppress(BrokenPipeError):
-        process.communicate()
+    with contextlib.suppress(BrokenPipeError), process:
+        process.wait()

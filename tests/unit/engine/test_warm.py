@@ -14,7 +14,7 @@ from pulumi.automation.errors import CommandError, StackNotFoundError
 
 from adapters.paths import REPOSITORY
 from local.engine.command import Engine
-from local.engine.spare import SPARE
+from local.engine.spare import SPARE, Process
 
 PREVIEW = ["preview", "--stack", "prod"]
 
@@ -40,7 +40,7 @@ def failure(engine: Engine, project: Path, args: list[str] = PREVIEW) -> tuple[i
     return caught.value.code, caught.value.stderr  # type: ignore[attr-defined]
 
 
-def loading() -> subprocess.Popen[str]:
+def loading() -> Process:
     assert SPARE._process is not None
     return SPARE._process
 
@@ -55,6 +55,39 @@ def test_it_is_told_command_line_environment_and_place(engine: Engine, project: 
     assert cold[0] == 3
     with pytest.raises(ProcessLookupError):
         os.kill(loaded, 0)
+
+
+_FORKED = """
+import sys
+from pulumi.automation.errors import CommandError
+from local.engine.command import Engine
+from local.engine.spare import SPARE, Process
+
+assert "local.engine.process" not in sys.modules
+SPARE.fork()
+forked = SPARE._process
+assert forked is not None
+engine, directory = Engine(), sys.argv[1]
+engine.warm(directory)
+assert SPARE._process is forked
+try:
+    engine.run(["preview", "--stack", "prod"], directory, {"PULUMI_CONFIG_PASSPHRASE": "a guess"})
+except CommandError as error:
+    print(error.code, forked.returncode, error.stderr)
+SPARE.fork()
+unused = SPARE._process
+engine.cool()
+print(unused.returncode)
+"""
+
+
+def test_one_that_is_forked_does_what_one_that_is_started_does(engine: Engine, project: Path) -> None:
+    code, said = failure(engine, project)
+    # In a process that has no thread yet, which that of the tests has.
+    done = subprocess.run(
+        [sys.executable, "-c", _FORKED, str(project)], cwd=REPOSITORY, capture_output=True, text=True, check=False
+    )
+    assert done.stdout == f"{code} {code} {said}\n-9\n", done.stderr
 
 
 def test_it_is_the_one_that_was_prepared_before_the_engine_was_there(project: Path) -> None:
