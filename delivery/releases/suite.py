@@ -30,8 +30,8 @@ _OURS = ("SLIPWAY_", "PULUMI_", "PYTEST_")
 """Environment variables that begin so stay here: passphrases, keys, and options of another pytest run."""
 _FAREWELL_S = 5.0  # for pytest to write its report, once it was interrupted
 # Loaded with all its plugins, and with what our suites ask with, it waits to be told its environment; of the suite
-# itself nothing was read by then. What is loaded is no garbage, which pytest looks for five times at its end. If whoever
-# started it dies before, nobody else will tidy up.
+# itself nothing was read by then. What is loaded is no garbage, which pytest looks for five times at its end. If
+# whoever started it dies before, nobody else will tidy up.
 # What a shell runs in the background ignores interrupts, and so would all that it starts. What is registered first runs
 # last at the exit: to take apart all that was loaded, object by object, would take a tenth of a second.
 _PYTEST = """
