@@ -38,7 +38,7 @@ def decree(workspace: Workspace, stack: str, operation: str, name: str | None) -
     where the configuration directory is no git repository.
     """
     settings = workspace.environment(stack)
-    path, repository, by = workspace.path(stack), Repository(workspace.config_dir), who(workspace, name)
+    path, repository, by = workspace.path(stack), workspace.repository, who(workspace, name)
     journal = Journal(repository, stack)
     with journal.lock(operation, by):
         _check_clean(repository, journal, path)

@@ -78,7 +78,7 @@ def _what_is_new(workspace: Workspace, stack: str) -> list[str]:
 
 def _before_freeze(workspace: Workspace, stack: str) -> Iterator[dict[str, Any]]:
     """The configurations that git has of a stack from before its freeze; none where there is no repository."""
-    repository, path = Repository(workspace.config_dir), workspace.path(stack)
+    repository, path = workspace.repository, workspace.path(stack)
     commits = repository.log(path, limit=_COMMITS) if repository.is_repository else []
     for _, config in itertools.dropwhile(_is_frozen, ((each, _config(repository, path, each)) for each in commits)):
         yield config

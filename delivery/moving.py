@@ -6,7 +6,6 @@ import contextlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from adapters.git import Repository
 from adapters.registry import RegistryClient
 from adapters.stackfile import StackFile
 from delivery.agreement import agree
@@ -67,7 +66,7 @@ class Moving:
 
     def recover(self) -> str | None:
         """Bring what was cut short to its end; a sentence on what was done, None if nothing was cut short."""
-        if Journal(Repository(self.workspace.config_dir), self.stack).read() is None:
+        if Journal(self.workspace.repository, self.stack).read() is None:
             return None
         self.message = "slipway: bring what was cut short to its end"
         done = self.move().recover()
@@ -77,7 +76,7 @@ class Moving:
 
     def set_edits_aside(self) -> None:
         """Keep what somebody wrote into the stack's file and did not commit: nobody decided to let it run."""
-        repository, path = Repository(self.workspace.config_dir), self.workspace.path(self.stack)
+        repository, path = self.workspace.repository, self.workspace.path(self.stack)
         committed, on_disk = repository.content(path), path.read_bytes()
         if committed is None or repository.is_clean(path):
             return
@@ -99,7 +98,7 @@ class Moving:
         find_suite(suites_of(workspace.config_dir), SUITE)
         with contextlib.closing(self.factory.seams.connect(workspace.environment(stack))):
             pass
-        Repository(workspace.config_dir).check_clean([workspace.path(stack)])
+        workspace.repository.check_clean([workspace.path(stack)])
 
 
 @contextlib.contextmanager
@@ -124,7 +123,7 @@ def moving(
 ) -> Iterator[Moving]:
     """A stack to move; raises `Locked` if somebody else does. What is interrupted says what brings it to its end."""
     with look(factory, stack, name=name, urls=urls, warm=True) as found:
-        journal = Journal(Repository(found.workspace.config_dir), stack)
+        journal = Journal(found.workspace.repository, stack)
         with journal.lock(operation, found.by):
             try:
                 yield found

@@ -14,6 +14,7 @@ from pulumi.automation import Stack as AutomationStack
 from pulumi.automation.errors import CommandError, StackNotFoundError
 
 from adapters.errors import BadInput, Refused
+from adapters.git import Repository
 from adapters.passphrase import Passphrase, find_passphrase
 from adapters.stackfile import StackFile, stack_names, stack_path
 from components.reading import read_file
@@ -96,6 +97,11 @@ class Workspace:
                 where=str(self.config_dir),
                 fix="Name another one by --config-dir or SLIPWAY_CONFIG_DIR, or leave both out for the local platform",
             )
+
+    @cached_property
+    def repository(self) -> Repository:
+        """That of the configuration directory, which may be none yet."""
+        return Repository(self.config_dir)
 
     @property
     def is_team(self) -> bool:

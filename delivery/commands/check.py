@@ -7,7 +7,6 @@ from collections.abc import Iterator, Sequence
 import click
 
 from adapters.errors import Refused
-from adapters.git import Repository
 from delivery import options
 from delivery.console import table
 from delivery.factory import Factory
@@ -41,7 +40,7 @@ Examples:
 @options.pass_factory
 def check(factory: Factory, base: str, head: str, *, only_images: bool) -> None:
     """Check images and proof in a change of stack files."""
-    repository = Repository(factory.workspace().config_dir)
+    repository = factory.workspace().repository
     if only_images:
         beyond = list(trespasses(repository, base, head))
         factory.console.facts(

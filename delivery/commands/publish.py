@@ -6,7 +6,6 @@ import uuid
 
 import click
 
-from adapters.git import Repository
 from delivery import options
 from delivery.factory import Factory
 from delivery.publishing import publish as push
@@ -38,7 +37,7 @@ Example:
 @options.pass_factory
 def publish(factory: Factory, branch: str, *, patience: float) -> None:
     """Push what promotions and rollbacks committed."""
-    repository = Repository(factory.workspace().config_dir)
+    repository = factory.workspace().repository
     checked_on = f"slipway/{uuid.uuid4().hex[:12]}"
     titles = push(repository, branch, checked_on=checked_on, patience_s=patience, say=factory.console.say)
     pushed = [f"{branch} has them: {'; '.join(titles)}"] if titles else [f"{branch} has all commits already."]

@@ -9,7 +9,6 @@ from pathlib import Path
 import click
 
 from adapters.errors import BadInput, MachineUnfit
-from adapters.git import Repository
 from adapters.github import API, Workflow
 from adapters.kubernetes import Kubernetes
 from delivery import options
@@ -98,7 +97,7 @@ def serve(
             started = Workflow(repository, workflow, ref, github_api)
             receiver = server.create_dispatcher(environments, started, github_token, token, queue)
         else:
-            queue = queue or Repository(factory.workspace().config_dir).git_dir / "slipway" / "alerts"
+            queue = queue or factory.workspace().repository.git_dir / "slipway" / "alerts"
             receiver = server.create_receiver(factory, token, queue)
         server.run(receiver, listening)
 

@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from adapters.errors import BadInput, Locked, MachineUnfit, SlipwayError, Unreachable, UpdateFailed
-from adapters.git import Repository
 from adapters.kubernetes import Kubernetes
 from adapters.stackfile import StackFile
 from components.settings import EnvironmentSettings
@@ -76,7 +75,7 @@ class Move:
     def __init__(self, tools: Tools, stack: str, timings: Timings | None = None) -> None:
         self._tools, self._stack = tools, stack
         self._path: Path = tools.workspace.path(stack)
-        self._repository = Repository(tools.workspace.config_dir)
+        self._repository = tools.workspace.repository
         self._journal = Journal(self._repository, stack)
         self.timings = timings or Timings()
 

@@ -11,7 +11,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from adapters.git import Repository
 from adapters.registry import RegistryClient
 from components.settings import EnvironmentSettings
 from delivery.releases import proof
@@ -137,7 +136,7 @@ def _remove(registry: RegistryClient, repository: str, digest: str) -> None:
 
 def _cut_short(workspace: Workspace, stack: str) -> Need:
     """What a promotion or rollback needs that was cut short: it will be brought to its end."""
-    repository = Repository(workspace.config_dir)
+    repository = workspace.repository
     entry = Journal(repository, stack).read() if repository.is_repository else None
     if entry is None:
         return Need({})

@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any
 
 from adapters.errors import BadInput, Refused
-from adapters.git import Repository
 from adapters.registry import RegistryClient, parse_reference
 from adapters.stackfile import StackFile
 from components.settings import EnvironmentSettings
@@ -158,7 +157,7 @@ def _check_named(
 
 def _images(workspace: Workspace, stack: str, release: Release, name: str) -> dict[str, str]:
     """The images of a release as the stack's file had them last, so that its tags, too, are what a revert leads to."""
-    repository, path = Repository(workspace.config_dir), workspace.path(stack)
+    repository, path = workspace.repository, workspace.path(stack)
     for commit in repository.log(path, limit=_COMMITS) if repository.is_repository else ():
         content = repository.content(path, commit.sha)
         images = _named_in(content, path) if content else {}

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import UTC, datetime
 
-from adapters.git import Repository
 from delivery.factory import Factory
 from delivery.releases.access import open_store
 from delivery.releases.journal import Journal
@@ -40,7 +39,7 @@ class Chores:
 
     def _see_what_struggles(self, workspace: Workspace) -> None:
         """First of all, and asking nobody: it is to be known also while registry and cluster are away."""
-        struggling, repository = self._inbox.struggling(), Repository(workspace.config_dir)
+        struggling, repository = self._inbox.struggling(), workspace.repository
         for name in environments(workspace):
             begun = Journal(repository, name).read()
             was_given_up = begun is not None and begun.by == AUTHOR
@@ -57,7 +56,7 @@ class Chores:
 
     def _reconcile(self, workspace: Workspace) -> None:
         """Push, so that git's main says what runs; where that is refused, it is shown until somebody sees to it."""
-        repository = Repository(workspace.config_dir)
+        repository = workspace.repository
         if repository.is_repository and (followed := repository.upstream) and repository.unpushed():
             remote, branch = followed
             if why := repository.push(remote, "HEAD", branch):

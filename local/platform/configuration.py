@@ -225,8 +225,8 @@ class Configuration:
 
     def commit(self, message: str) -> None:
         """Commit whatever changed in the directory."""
-        self._git("add", "--all")
         if self._git("status", "--porcelain"):
+            self._git("add", "--all")
             self._git(*_AUTHOR, "commit", "--quiet", f"--message={message}")
 
     def remove(self) -> None:
