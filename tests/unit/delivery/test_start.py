@@ -11,11 +11,15 @@ import pytest
 from adapters.paths import REPOSITORY
 
 _START = """
-import sys
+import os, sys
 from delivery import start
 from local.engine import spare
 
-spare.Spare.prepare = lambda _: sys.exit("loaded beside " + ("it" if "click" in sys.modules else "nothing yet"))
+def fork(_):
+    command = "the command" if "delivery.cli" in sys.modules else "no command yet"
+    sys.exit(f"{command}, threads: {len(os.listdir('/proc/self/task'))}")
+
+spare.Spare.fork = fork
 start.run()
 """
 
@@ -34,8 +38,8 @@ def started(*args: str, env: dict[str, str] | None = None) -> str:
 
 
 @pytest.mark.parametrize("command", ["promote", "rollback"])
-def test_the_engine_begins_to_load_before_anything_else(command: str) -> None:
-    assert started(command) == "loaded beside nothing yet"
+def test_the_engine_is_forked_before_the_command_is_loaded_and_while_there_is_one_thread(command: str) -> None:
+    assert started(command) == "no command yet, threads: 1"
 
 
 @pytest.mark.parametrize(
