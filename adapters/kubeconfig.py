@@ -29,6 +29,8 @@ from adapters.errors import BadInput
 
 CONNECTIONS = 64
 """As many requests at a time as the engine has threads."""
+IDLE_S = 30.0
+"""How long a connection is kept that nobody uses: pods mostly get ready in less."""
 
 _SERVICE_ACCOUNT = "/var/run/secrets/kubernetes.io/serviceaccount"
 _CONNECT_S = 10.0
@@ -84,7 +86,7 @@ def open_client(kubeconfig: str | None, context: str | None) -> tuple[httpx2.Cli
         ) from None
     if config.user and config.user.exec is not None:
         settings["auth"] = _ExecAuth(config.user.exec, config.fname.parent if config.fname else Path())
-    limits = httpx2.Limits(max_connections=None, max_keepalive_connections=CONNECTIONS)
+    limits = httpx2.Limits(max_connections=None, max_keepalive_connections=CONNECTIONS, keepalive_expiry=IDLE_S)
     return httpx2.Client(**settings, limits=limits), Target(config.context_name, config.cluster.server)
 
 

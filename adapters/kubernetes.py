@@ -16,7 +16,7 @@ from typing import Any, Literal
 
 from adapters.apiserver import APPLY_PATCH, MERGE_PATCH, ApiServer, Cause, JsonObject, KubernetesError
 from adapters.errors import BadInput
-from adapters.kubeconfig import Place, Target, open_client, place_of
+from adapters.kubeconfig import IDLE_S, Place, Target, open_client, place_of
 from adapters.watch import PRESENT, Event, Watch
 
 __all__ = ["PRESENT", "Cause", "Event", "JsonObject", "Kubernetes", "KubernetesError", "ResourceKind", "describe"]
@@ -28,7 +28,6 @@ FIELD_MANAGER = "slipway"
 
 _Snapshot = tuple[list[JsonObject], str]  # objects, and the version of the collection they were read at
 
-_KEPT_S = 5.0
 _PAGE = 500
 _LOG_BYTES = 64 * 1024
 _FORBIDDEN, _NOT_FOUND = 403, 404  # of which kinds that are not served lack the reason
@@ -295,7 +294,7 @@ class Kubernetes:
 
 
 class _Kept:
-    """Clients that were given back, one a place, for some seconds: to connect takes as long as several requests do."""
+    """Clients that were given back, one a place, for a while: to connect takes as long as several requests do."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -305,7 +304,7 @@ class _Kept:
         """One that nobody else has, None if there is none."""
         with self._lock:
             kube, since = self._clients.pop(place or (), (None, 0.0))
-        if kube is not None and time.monotonic() - since > _KEPT_S:
+        if kube is not None and time.monotonic() - since > IDLE_S:
             kube.disconnect()
             return None
         return kube

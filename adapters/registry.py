@@ -28,6 +28,7 @@ _MANIFESTS = ", ".join(
     )
 )
 _CONNECT_S, _READ_S = 10.0, 30.0
+_IDLE_S = 30.0  # how long a connection is kept that nobody uses: pods mostly get ready in less
 _LARGEST_MANIFEST = 4 << 20
 """Bytes; what registries take at most (distribution-spec, "Pushing Manifests")."""
 
@@ -103,6 +104,7 @@ class RegistryClient:
             verify=_trust(ca, address),
             auth=_RegistryAuth(username, password),
             timeout=httpx2.Timeout(_READ_S, connect=_CONNECT_S),
+            limits=httpx2.Limits(keepalive_expiry=_IDLE_S),
             follow_redirects=True,
             trust_env=not _is_here(url.host),
         )

@@ -66,7 +66,7 @@ def test_one_that_was_given_back_long_ago_is_not_taken(
 ) -> None:
     path, ports = greetings
     Kubernetes.connect(kubeconfig=path, context=None).close()
-    monkeypatch.setattr(kubernetes, "_KEPT_S", -1.0)
+    monkeypatch.setattr(kubernetes, "IDLE_S", -1.0)
     Kubernetes.connect(kubeconfig=path, context=None).disconnect()
     assert len(set(ports)) == 2
 
