@@ -243,7 +243,7 @@ def test_what_was_cut_short_is_brought_to_its_end_before_anything_is_said(
     team: Team, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as patch:
-        patch.setattr("delivery.releases.move.Repository.commit", lambda *_, **__: die())
+        patch.setattr("adapters.git.Repository.commit", lambda *_, **__: die())
         team.run_until_killed("promote", B, "prod", "--yes")
     before = team.path("prod").read_bytes()
     for args in (["hold", "prod", B, "--reason", "r"], ["freeze", "prod", "--until", "2h", "--reason", "r"]):
