@@ -18,7 +18,7 @@ $(VENV)/.installed: requirements.txt requirements-dev.txt requirements-uv.txt py
 	@$(BIN)/uv pip sync --quiet --compile-bytecode --python $(BIN)/python --require-hashes requirements-dev.txt requirements-uv.txt
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
 	@$(BIN)/python -m compileall -q adapters components delivery local policies
-	@PYTHONDONTWRITEBYTECODE= $(BIN)/python -c 'from local.engine.annotations import leave_unevaluated as first; first(); import local.engine.process'
+	@PYTHONDONTWRITEBYTECODE= $(BIN)/python -m local.engine --spare < /dev/null
 	@touch $@
 
 venv: $(VENV)/.installed ## the virtual environment, with the command in it

@@ -22,9 +22,8 @@ def own_platform() -> Iterator[Platform]:
     with tempfile.TemporaryDirectory() as state:
         env = {"SLIPWAY_STATE_DIR": state, "SLIPWAY_CLUSTER": name}
         os.environ |= env
-        os.environ.pop(
-            "PYTHONDONTWRITEBYTECODE", None
-        )  # as on a machine where it ran before, Python keeps its bytecode
+        # Whoever waits for a command mostly has run it before, so that Python has kept its bytecode.
+        os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
         try:
             made = slipway("up", "--yes", env=env)
             cluster = clusters.find(name)

@@ -7,7 +7,6 @@ without a referrers API serve as well. Its `subject` is for those that have one.
 from __future__ import annotations
 
 import contextlib
-import functools
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -157,9 +156,11 @@ class ReleaseStore:
             predicate["attached"] = unsigned
         bundle = signer.sign(proof.statement(subject_repository, subject_digest, kind, predicate))
         manifest = proof.manifest(kind, subject, bundle, blobs or {})
-        put = functools.partial(self._registry.put_blob, subject_repository)
-        contents = [EMPTY, bundle, *(blobs or {}).values()]
-        self._each(lambda content: put(content, is_new=content is not EMPTY), contents)
+
+        def put(content: bytes) -> str:
+            return self._registry.put_blob(subject_repository, content, is_new=content is not EMPTY)
+
+        self._each(put, [EMPTY, bundle, *(blobs or {}).values()])
         tag = str(Tag.of(subject_digest, kind, digest_of(manifest)))
         self._registry.put_manifest(subject_repository, tag, manifest, MANIFEST_TYPE)
         return proof.judge(subject_digest, tag, manifest, bundle, self.trust)

@@ -1,8 +1,7 @@
 """A process of the engine that loads beforehand, while whoever will need it loads as well.
 
 There is one at most; it is told on its standard input first which program it will run, then the command line. It is
-forked off the command where that can be (docs/adr/0014), else started. This module is loaded before any other, so it
-imports nothing that takes time.
+forked off the command where that can be (docs/adr/0014), else started.
 """
 
 from __future__ import annotations
