@@ -172,8 +172,8 @@ class Kubernetes:
         *,
         uid: str | None = None,
         propagation: Propagation = "Background",
-    ) -> None:
-        """Begin deleting the object; nothing happens if there is none.
+    ) -> bool:
+        """Begin deleting the object; nothing happens if there is none. True if it is known to be gone by now.
 
         With `uid` only the object that has it: another one of the same name is refused with reason `Conflict`.
         """
@@ -182,10 +182,13 @@ class Kubernetes:
             options["preconditions"] = {"uid": uid}
         path = self.kind(api_version, kind).path(name, namespace)
         try:
-            self._server.json("DELETE", path, body=options, where=_named(kind, name, namespace))
+            answer = self._server.json("DELETE", path, body=options, where=_named(kind, name, namespace))
         except KubernetesError as error:
             if error.status != _NOT_FOUND:
                 raise
+            return True
+        # What has yet to end, or is held by a finalizer, is answered with the object as it is then.
+        return answer.get("kind") == "Status"
 
     def watch(
         self,

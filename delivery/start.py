@@ -5,21 +5,24 @@ So this module imports nothing that takes time.
 
 from __future__ import annotations
 
-import gc
 import os
 import sys
 from typing import NoReturn
 
+from adapters.garbage import collect_rarely
+
 IN_A_HURRY = frozenset(("promote", "rollback"))
 """Commands whose engine loads while they do themselves."""
 
-_GARBAGE = 50_000  # new objects before the garbage is looked for: a short life, in which nearly all of them stay
+_LONG_LIVED = frozenset(("serve",))
 
 
 def run() -> NoReturn:
     """The command as a program of its own."""
-    gc.set_threshold(_GARBAGE)
-    if sys.argv[1:2] and sys.argv[1] in IN_A_HURRY and "SLIPWAY_CONFIG_DIR" not in os.environ:
+    command = next(iter(sys.argv[1:]), "")
+    if command not in _LONG_LIVED:
+        collect_rarely()
+    if command in IN_A_HURRY and "SLIPWAY_CONFIG_DIR" not in os.environ:
         _fork_engine()
     from delivery.cli import run as run_command  # noqa: PLC0415 - see above
 

@@ -1,8 +1,8 @@
 """Answers one alert where no stack file is: decides by the same rules, then starts the workflow that rolls back.
 
-What an environment says of its delivery in the cluster (`components/delivery_state.py`) is what the rules are asked of.
-The workflow asks them again of the stack file (`dispatched`), and does nothing where the release runs no more: so it
-may be started twice, if this process is killed just then, and is done once.
+What an environment says of its delivery in the cluster (`components/stated_delivery.py`) is what the rules are asked
+of. The workflow asks them again of the stack file (`dispatched`), and does nothing where the release runs no more: so
+it may be started twice, if this process is killed just then, and is done once.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from pathlib import Path
 from adapters.errors import BadInput
 from adapters.github import Workflow
 from adapters.kubernetes import Kubernetes
-from components.delivery_state import FILE, NAME, StatedDelivery
+from components.stated_delivery import FILE, NAME, StatedDelivery
 from delivery.serving.answering import Answer
 from delivery.serving.inbox import Inbox, Item
 from delivery.serving.metrics import Metrics

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from components.delivery_state import StatedDelivery
 from components.settings import EnvironmentSettings
+from components.stated_delivery import StatedDelivery
 from delivery.images import RELEASE_DIGITS
 from delivery.releases.proof import Kind
 from delivery.releases.records import Known

@@ -77,7 +77,7 @@ class Applier:
             self._check()
             delete_object(kube, replace(resource, uid=step.live["metadata"]["uid"] if step.live else None))
         result = self._send(kube, declared)
-        resource = replace(resource, uid=result["metadata"]["uid"])
+        resource = replace(resource, uid=result["metadata"]["uid"], version=result["metadata"]["resourceVersion"])
         self._journal.applied(resource)
         with self._lock:
             self.applied.add(resource.urn)

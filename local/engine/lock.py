@@ -52,7 +52,6 @@ class StackLock:
         self._renewer = threading.Thread(target=self._keep, name=f"lock of {stack}", daemon=True)
 
     def __enter__(self) -> StackLock:
-        ensure_namespace(self._kube)
         self._take()
         self._renewer.start()
         return self
@@ -89,6 +88,7 @@ class StackLock:
     def _try_to_take(self) -> None:
         existing = self._kube.get(_API, _KIND, _name(self._project, self._stack), NAMESPACE)
         if existing is None:
+            ensure_namespace(self._kube)
             self._lease = self._new_lease()
             self._write(holder=_identity())
             return

@@ -46,7 +46,8 @@ class Resource:
 
     `manifest` is what was last sent, `uid` the object's own. `uid` is None while an object is only intended: recorded
     before it is applied, so that an update that dies leaves nothing behind that nobody knows of. `ready` is False
-    until the object has become ready once as it is declared now. What lies at the paths of `hidden` is never shown.
+    until the object has become ready once as it is declared now. `version` is the `resourceVersion` at which the object
+    was known to be as `manifest` says, empty where none is. What lies at the paths of `hidden` is never shown.
     """
 
     urn: str
@@ -63,6 +64,7 @@ class Resource:
     ignore_changes: tuple[str, ...] = ()
     hidden: tuple[Path, ...] = ()
     uid: str | None = None
+    version: str = ""
     ready: bool = False
     delete_timeout_s: float = _DEFAULT_TIMEOUT_S
 

@@ -2,7 +2,8 @@
 
 Comparing is the server's: a dry run of the same server-side apply that the update will send, so that defaults,
 admission and the fields of other managers count as they will. What contains unknowns, or lies in a namespace that is
-not there yet, cannot be sent; it is planned as new or changed.
+not there yet, cannot be sent; it is planned as new or changed. What is declared as it was applied, and which nobody has
+written since, need not be sent (docs/adr/0015).
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import enum
 import re
 import threading
 from collections.abc import Iterable, Mapping
+from concurrent.futures import Executor, Future
 from dataclasses import dataclass, field, replace
 
 from adapters.errors import BadInput, Refused, SlipwayError
@@ -18,7 +20,7 @@ from adapters.kubernetes import JsonObject, Kubernetes, KubernetesError
 from local.engine.diff import Change, changes
 from local.engine.failures import Failure
 from local.engine.manifest import is_ours, owned_differs, parse_path, to_send
-from local.engine.model import MANAGER, Declared, Identity, Resource
+from local.engine.model import MANAGER, Connection, Declared, Identity, Resource
 from local.engine.providers import Clients
 from local.engine.types import REPLACEABLE
 from local.engine.values import Path, Tree, has_unknown, replace_marked
@@ -99,6 +101,7 @@ class Planner:
     def __init__(self, recorded: Mapping[Identity, Resource], clients: Clients) -> None:
         self._recorded, self._clients = recorded, clients
         self._lock = threading.Lock()
+        self._ahead: dict[tuple[Connection, str, Identity], Future[JsonObject | None]] = {}
         self._namespaces: dict[tuple[str, str], bool] = {}
         self._declared: dict[Identity, str] = {}
         self._homeless: list[Resource] = []
@@ -106,6 +109,13 @@ class Planner:
         self.declared: list[Declared] = []
         self.steps: list[Step] = []
         self.failures: list[Failure] = []
+
+    def look_ahead(self, executor: Executor) -> None:
+        """Ask for all that is recorded, most of which will be declared again, while the program only begins."""
+        for identity, resource in self._recorded.items():
+            connection, api_version = resource.connection, resource.api_version
+            if connection and (kube := self._clients.opened(connection)):
+                self._ahead[connection, api_version, identity] = executor.submit(_get, kube, api_version, identity)
 
     def register(self, declared: Declared) -> Mapping[str, Tree]:
         """Plan for an object. Errors are kept, and the program goes on, so that one run finds them all."""
@@ -149,32 +159,35 @@ class Planner:
         kube = self._clients.of(declared.connection)
         if not self._is_served(kube, resource):
             return Step(Op.CREATE, resource)
-        if not self._has_namespace(kube, identity):
+        if not self._has_namespace(kube, declared):
             with self._lock:
                 self._homeless.append(resource)
             return Step(Op.CREATE, resource)
         if has_unknown(resource.manifest):
-            live = _get(kube, resource)
+            live = self._live(kube, declared.connection, resource.api_version, identity)
             note = "holds values that only the update will bring"
             return Step(Op.UPDATE if live else Op.CREATE, resource, note=note, live=live)
         return self._compare(kube, declared)
 
     def _compare(self, kube: Kubernetes, declared: Declared) -> Step:
-        resource = declared.resource
-        previous = self._recorded.get(declared.identity)
-        # What was not there the last time mostly is not there now: then one request tells.
-        live = _get(kube, resource) if previous or resource.ignore_changes else None
+        resource, identity = declared.resource, declared.identity
+        previous = self._recorded.get(identity)
+        live = None
+        if previous or resource.ignore_changes:  # else it mostly is not there now, which the one request tells as well
+            live = self._live(kube, declared.connection, resource.api_version, identity)
+        if live and previous and _is_untouched(previous, resource, live):
+            return Step(Op.SAME, resource, live=live, result=live)
         try:
             sent = to_send(resource.manifest, resource.ignore_changes, live)
             result = kube.apply(sent, manager=MANAGER, dry_run=True)
         except KubernetesError as error:
-            live = live or _get(kube, resource)
+            live = live or _get(kube, resource.api_version, identity)
             if live is None or not is_immutable(error):
                 raise
             return self._replacement(declared, live, error)
         if not result["metadata"].get("resourceVersion"):  # only what is stored has a version
             return Step(Op.CREATE, resource)
-        live = live or _get(kube, resource)
+        live = live or _get(kube, resource.api_version, identity)
         if live is None or live["metadata"].get("deletionTimestamp"):
             return Step(Op.CREATE, resource, note="the old one is being deleted", live=live)
         return self._difference(declared, live, result)
@@ -229,11 +242,19 @@ class Planner:
             raise BadInput("the object names no namespace", where=f"{resource.urn}, metadata.namespace")
         return True
 
-    def _has_namespace(self, kube: Kubernetes, identity: Identity) -> bool:
+    def _live(
+        self, kube: Kubernetes, connection: Connection, api_version: str, identity: Identity
+    ) -> JsonObject | None:
+        asked = self._ahead.get((connection, api_version, identity))
+        # What was not yet begun is asked for here and now.
+        return _get(kube, api_version, identity) if asked is None or asked.cancel() else asked.result()
+
+    def _has_namespace(self, kube: Kubernetes, declared: Declared) -> bool:
+        identity = declared.identity
         key = (identity.cluster, identity.namespace)
         with self._lock:
             if identity.namespace and key not in self._namespaces:
-                live = kube.get("v1", "Namespace", identity.namespace)
+                live = self._live(kube, declared.connection, "v1", _namespace_of(identity))
                 self._namespaces[key] = bool(live and not live["metadata"].get("deletionTimestamp"))
             return not identity.namespace or self._namespaces[key]
 
@@ -304,7 +325,8 @@ def without_managers(metadata: JsonObject) -> JsonObject:
 
 def with_result(step: Step, live: JsonObject) -> Resource:
     """The resource of an object that is as declared."""
-    return replace(step.resource, uid=live["metadata"]["uid"], ready=True)
+    metadata = live["metadata"]
+    return replace(step.resource, uid=metadata["uid"], version=metadata["resourceVersion"], ready=True)
 
 
 def protected(resource: Resource) -> Refused:
@@ -313,6 +335,18 @@ def protected(resource: Resource) -> Refused:
         "the object is protected from deletion",
         where=f"{resource.identity} ({resource.urn})",
         fix="Run an update with protect=False first, then remove it",
+    )
+
+
+def _is_untouched(previous: Resource, resource: Resource, live: JsonObject) -> bool:
+    """Whether it is declared as it was applied, and nobody has written it since: then it is as declared."""
+    known = (previous.uid, previous.version)
+    return (
+        previous.ready
+        and bool(previous.version)
+        and known == (live["metadata"]["uid"], live["metadata"].get("resourceVersion"))
+        and previous.manifest == resource.manifest
+        and not resource.ignore_changes
     )
 
 
@@ -336,6 +370,5 @@ def _namespace_of(identity: Identity) -> Identity:
     return Identity(identity.cluster, "", "Namespace", "", identity.namespace)
 
 
-def _get(kube: Kubernetes, resource: Resource) -> JsonObject | None:
-    identity = resource.identity
-    return identity and kube.get(resource.api_version, identity.kind, identity.name, identity.namespace or None)
+def _get(kube: Kubernetes, api_version: str, identity: Identity) -> JsonObject | None:
+    return kube.get(api_version, identity.kind, identity.name, identity.namespace or None)

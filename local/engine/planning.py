@@ -31,6 +31,8 @@ from local.engine.project import Config, Stack
 from local.engine.providers import Clients, Providers
 from local.engine.values import Tree
 
+_AHEAD_AT_ONCE = 4  # each opens a connection of its own, which takes as long as two requests
+
 
 @dataclass(frozen=True)
 class _Asked:
@@ -94,6 +96,8 @@ class PlanProcess:
         )
 
     def _answer_all(self, planner: Planner, redact: Redactor) -> _Ended:
+        ahead = ThreadPoolExecutor(_AHEAD_AT_ONCE, thread_name_prefix="ahead")
+        planner.look_ahead(ahead)
         with ThreadPoolExecutor(THREADS, thread_name_prefix="plan") as executor:
             try:
                 while isinstance(message := self._pipe.recv(), _Asked):
@@ -101,6 +105,8 @@ class PlanProcess:
                     executor.submit(self._answer, planner, message)
             except (EOFError, OSError):
                 raise SlipwayError("the process of the plan pass ended before its program did") from None
+            finally:
+                ahead.shutdown(wait=False, cancel_futures=True)
         ended: _Ended = message
         return ended
 

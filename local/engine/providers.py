@@ -77,6 +77,11 @@ class Clients:
                 )
             return self._clients[connection]
 
+    def opened(self, connection: Connection) -> Kubernetes | None:
+        """That of a connection which was needed before; None where nobody knows whether it leads anywhere."""
+        with self._lock:
+            return self._clients.get(connection)
+
 
 class Providers:
     """The providers of one run of the program, by the reference that resources give: `URN::id`."""

@@ -78,12 +78,13 @@ def delete_object(kube: Kubernetes, resource: Resource) -> bool:
     if uid != resource.uid if resource.uid else not is_ours(live):
         return False
     try:
-        kube.delete(*place, uid=uid, propagation=_propagation(live, resource))
+        is_gone = kube.delete(*place, uid=uid, propagation=_propagation(live, resource))
     except KubernetesError as error:
         if error.reason != "Conflict":
             raise
         return False
-    wait_deleted(kube, live, resource.delete_timeout_s)
+    if not is_gone:
+        wait_deleted(kube, live, resource.delete_timeout_s)
     return True
 
 

@@ -11,14 +11,13 @@ import sys
 from collections.abc import Sequence
 from typing import NoReturn
 
+from adapters.garbage import collect_rarely
 from local.engine.annotations import leave_unevaluated
-
-_GARBAGE = 50_000  # new objects before the garbage is looked for: a short life, in which nearly all of them stay
 
 
 def live(args: Sequence[str]) -> NoReturn:
     """Run one command line, see `process`, and end the process with its exit code."""
-    gc.set_threshold(_GARBAGE)  # before anything else is loaded, of which nothing is garbage
+    collect_rarely()
     leave_unevaluated()
     from local.engine.process import run  # noqa: PLC0415 - see above
 

@@ -163,7 +163,7 @@ def test_a_patch_sets_and_removes_single_fields(kube: Kubernetes, namespace: str
 
 def test_deleting_goes_by_uid_where_one_is_given(kube: Kubernetes, namespace: str) -> None:
     first = kube.create(_config_map(namespace, a="1"))["metadata"]["uid"]
-    kube.delete("v1", "ConfigMap", "settings", namespace, uid=first)
+    assert kube.delete("v1", "ConfigMap", "settings", namespace, uid=first)
     assert kube.get("v1", "ConfigMap", "settings", namespace) is None
     second = kube.create(_config_map(namespace, a="2"))["metadata"]["uid"]
     _refused("Conflict", 409, lambda: kube.delete("v1", "ConfigMap", "settings", namespace, uid=first))
@@ -172,10 +172,20 @@ def test_deleting_goes_by_uid_where_one_is_given(kube: Kubernetes, namespace: st
     assert found["metadata"]["uid"] == second
 
 
+def test_what_is_held_by_a_finalizer_is_not_gone_yet(kube: Kubernetes, namespace: str) -> None:
+    held = _config_map(namespace, a="1")
+    held["metadata"]["finalizers"] = ["tests.slipway.dev/held"]
+    kube.create(held)
+    assert not kube.delete("v1", "ConfigMap", "settings", namespace)
+    assert kube.get("v1", "ConfigMap", "settings", namespace) is not None
+    kube.patch("v1", "ConfigMap", "settings", {"metadata": {"finalizers": None}}, namespace)
+    assert kube.get("v1", "ConfigMap", "settings", namespace) is None
+
+
 def test_deleting_what_is_not_there_is_no_matter(kube: Kubernetes, namespace: str) -> None:
-    kube.delete("v1", "ConfigMap", "nobody", namespace)
-    kube.delete("v1", "ConfigMap", "nobody", namespace, uid=str(uuid.uuid4()))
-    kube.delete("v1", "ConfigMap", "nobody", "no-such-namespace")
+    assert kube.delete("v1", "ConfigMap", "nobody", namespace)
+    assert kube.delete("v1", "ConfigMap", "nobody", namespace, uid=str(uuid.uuid4()))
+    assert kube.delete("v1", "ConfigMap", "nobody", "no-such-namespace")
 
 
 @pytest.mark.parametrize("propagation", ["Background", "Orphan"])

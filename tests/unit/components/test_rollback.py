@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from adapters.errors import BadInput
-from components.delivery_state import StatedDelivery
 from components.reading import read_mapping
 from components.settings import EnvironmentSettings
+from components.stated_delivery import StatedDelivery
 from delivery.serving.situation import situation_of
 from policies.rules import violations
 from tests.unit.components.conftest import (

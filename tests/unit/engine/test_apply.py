@@ -34,7 +34,7 @@ class FakeKubernetes:
         self.sent.append(obj)
         if self.refusals:
             raise self.refusals.pop(0)
-        return obj | {"metadata": obj["metadata"] | {"uid": "u"}}
+        return obj | {"metadata": obj["metadata"] | {"uid": "u", "resourceVersion": "7"}}
 
 
 class FakeJournal:
@@ -52,6 +52,7 @@ class FakeJournal:
 
     def applied(self, resource):
         self.kept.append(("ready" if resource.ready else "applied", resource.uid))
+        self.version = resource.version
 
 
 @pytest.fixture(autouse=True)
@@ -89,6 +90,7 @@ def test_an_object_is_recorded_as_intended_applied_and_ready():
     journal = FakeJournal()
     applier(FakeKubernetes(), journal).register(declared())
     assert journal.kept == [("intended", None), ("applied", "u"), ("ready", "u")]
+    assert journal.version == "7"
 
 
 def test_nothing_is_written_without_the_lock():

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import copy
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
@@ -24,6 +26,7 @@ class FakeKubernetes:
         self.objects = {(o["kind"], o["metadata"]["name"]): o for o in objects}
         self.refusal = None
         self.sent = []
+        self.got = []
 
     def kind(self, _, kind):
         if kind == "Missing":
@@ -31,6 +34,7 @@ class FakeKubernetes:
         return SimpleNamespace(namespaced=kind not in ("Namespace", "CustomResourceDefinition"))
 
     def get(self, _, kind, name, *__):
+        self.got.append(name)
         return copy.deepcopy(self.objects.get((kind, name)))
 
     def apply(self, obj, *, dry_run, **_):
@@ -45,7 +49,7 @@ class FakeKubernetes:
 
 
 def live(name, data, kind="ConfigMap", **metadata):
-    metadata = {"name": name, "namespace": "ns", "uid": f"uid-{name}", **metadata}
+    metadata = {"name": name, "namespace": "ns", "uid": f"uid-{name}", "resourceVersion": "1", **metadata}
     return {"apiVersion": "v1", "kind": kind, "metadata": metadata, "data": data}
 
 
@@ -71,7 +75,7 @@ def declared(
 
 def recorded(name, data=None, **more):
     resource = declared(name, data, **more).resource
-    return copy.copy(resource).__class__(**{**resource.__dict__, "uid": f"uid-{name}", "ready": True})
+    return replace(resource, uid=f"uid-{name}", ready=True)
 
 
 @pytest.fixture(autouse=True)
@@ -80,7 +84,7 @@ def no_rules(monkeypatch):
 
 
 def planner(kube, *before):
-    return Planner(by_identity(before), SimpleNamespace(of=lambda _: kube))
+    return Planner(by_identity(before), SimpleNamespace(of=lambda _: kube, opened=lambda _: kube))
 
 
 def step_of(kube, wanted, *before):
@@ -97,6 +101,62 @@ def test_what_is_not_there_is_created():
 def test_what_is_as_declared_stays():
     kube = FakeKubernetes(NAMESPACE, live("a", {"x": "1"}))
     assert step_of(kube, declared("a", {"x": "1"}), recorded("a", {"x": "1"})).op is Op.SAME
+
+
+def test_what_is_as_it_was_applied_and_nobody_wrote_since_is_not_sent():
+    kube = FakeKubernetes(NAMESPACE, live("a", {"x": "1"}))
+    step = step_of(kube, declared("a", {"x": "1"}), replace(recorded("a", {"x": "1"}), version="1"))
+    assert step.op is Op.SAME
+    assert step.live == step.result == live("a", {"x": "1"})
+    assert kube.sent == []
+
+
+@pytest.mark.parametrize(
+    ("wanted", "before"),
+    [
+        ({"x": "1"}, {"version": "2"}),  # somebody wrote it
+        ({"x": "1"}, {"version": ""}),  # recorded by what knew no versions
+        ({"x": "1"}, {"version": "1", "uid": "another"}),
+        ({"x": "1"}, {"version": "1", "ready": False}),
+        ({"x": "2"}, {"version": "1"}),
+        ({"x": "1"}, {"version": "1", "manifest": {}}),
+    ],
+)
+def test_anything_else_is_compared_by_the_server(wanted, before):
+    kube = FakeKubernetes(NAMESPACE, live("a", {"x": "1"}))
+    step_of(kube, declared("a", wanted), replace(recorded("a", {"x": "1"}), **before))
+    assert len(kube.sent) == 1
+
+
+def test_where_fields_are_left_to_others_the_server_compares():
+    kube = FakeKubernetes(NAMESPACE, live("a", {"x": "1"}))
+    before = replace(recorded("a", {"x": "1"}, ignore_changes=("data.x",)), version="1")
+    step_of(kube, declared("a", {"x": "1"}, ignore_changes=("data.x",)), before)
+    assert len(kube.sent) == 1
+
+
+def test_what_is_recorded_is_asked_for_ahead_and_once():
+    kube = FakeKubernetes(NAMESPACE, live("a", {"x": "1"}), live("gone", {}))
+    made = planner(kube, recorded("a", {"x": "1"}), recorded("gone"), recorded("ns", kind="Namespace", namespace=""))
+    with ThreadPoolExecutor(1) as executor:
+        made.look_ahead(executor)
+    made.register(declared("ns", kind="Namespace", namespace=""))
+    made.register(declared("a", {"x": "1"}))
+    assert sorted(kube.got) == ["a", "gone", "ns"]
+    assert made.failures == []
+
+
+def test_what_was_not_yet_asked_for_ahead_is_not_waited_for():
+    kube = FakeKubernetes(NAMESPACE, live("a", {"x": "1"}))
+    made = planner(kube, recorded("a", {"x": "1"}))
+    made.look_ahead(SimpleNamespace(submit=lambda *_: Future()))
+    made.register(declared("a", {"x": "1"}))
+    assert kube.got.count("a") == 1
+
+
+def test_a_cluster_that_nobody_reached_yet_is_not_asked_ahead():
+    made = Planner(by_identity([recorded("a")]), SimpleNamespace(opened=lambda _: None))
+    made.look_ahead(SimpleNamespace(submit=pytest.fail))
 
 
 def test_what_differs_is_updated_field_by_field():

@@ -15,8 +15,10 @@ def obj(name, urn="", kind="ConfigMap", namespace="ns", **more):
 
 
 class FakeKubernetes:
-    def __init__(self, live):
-        self.live, self.deleted = live, []
+    """`lingers`: what is deleted is not gone at once."""
+
+    def __init__(self, live, *, lingers=False):
+        self.live, self.deleted, self.watched, self.lingers = live, [], 0, lingers
 
     def get(self, *_):
         return self.live
@@ -24,8 +26,10 @@ class FakeKubernetes:
     def delete(self, *_, uid, propagation):
         self.deleted.append((uid, propagation))
         self.live = None
+        return not self.lingers
 
     def watch(self, *_, **__):
+        self.watched += 1
         yield "PRESENT", {}
 
 
@@ -38,6 +42,13 @@ def test_an_object_is_deleted_by_its_uid():
     kube = FakeKubernetes(alive("u"))
     assert delete_object(kube, obj("a", uid="u"))
     assert kube.deleted == [("u", "Background")]
+
+
+def test_what_is_gone_at_once_is_not_waited_for():
+    for lingers in (False, True):
+        kube = FakeKubernetes(alive("u"), lingers=lingers)
+        assert delete_object(kube, obj("a", uid="u"))
+        assert kube.watched == lingers
 
 
 @pytest.mark.parametrize(
