@@ -1,13 +1,15 @@
 """One Kubernetes API server over HTTP: sends requests, repeats what may be repeated, turns refusals into errors.
 
 What is repeated follows client-go: whatever the server answers with `Retry-After` (it did not do it), and requests
-that can be done twice when their connection breaks, since an idle connection may be closed just as it is used again.
+that can be done twice when their connection breaks, since an idle connection may be closed just as it is used again;
+those also where etcd was too slow for the server, as on a disk that stalls.
 """
 
 from __future__ import annotations
 
 import contextlib
 import json
+import re
 import socket
 import threading
 import time
@@ -32,6 +34,7 @@ _AT_ONCE = 16  # for each request the client looks at every connection there is,
 _LONGEST_PAUSE_S = 10.0
 _REPEATABLE = frozenset({"GET", "PATCH", "DELETE"})
 _CONNECT_S = 10.0
+_STORE_WAS_LATE = re.compile(rb"etcdserver: (request timed out|leader changed)")
 
 
 @dataclass(frozen=True)
@@ -119,6 +122,8 @@ class ApiServer:
             if response.is_success:
                 return response
             pause = _asked_pause(response)
+            if pause is None and request.method in _REPEATABLE and _is_late_store(response):
+                pause = 0.1 * 2**attempt
             if last or pause is None:
                 raise self._explained(response, where)
             time.sleep(pause)
@@ -158,6 +163,10 @@ def _asked_pause(response: httpx2.Response) -> float | None:
     with contextlib.suppress(KeyError, ValueError):
         return min(float(response.headers["Retry-After"]), _LONGEST_PAUSE_S)
     return None
+
+
+def _is_late_store(response: httpx2.Response) -> bool:
+    return response.is_server_error and _STORE_WAS_LATE.search(response.content) is not None
 
 
 def _refusal(response: httpx2.Response, where: str) -> KubernetesError:

@@ -6,8 +6,8 @@ It brings up a local platform of its own, builds one release beside the one ther
 `slipway promote` and `slipway rollback`, then with `kubectl set image` and `kubectl rollout status`. "Pods" is the time
 from the Deployment's new template until every pod of it is available, as the API server tells it; what is left of a
 command is ours: start-up, gates, file and commit, the engine, the record. The verification (the smoke suite) has a row
-of its own. Each begins when the pods of the one before have ended. Times are medians; a ratio is over kubectl's way of
-the same direction.
+of its own; with it, that is all but the pods, for which the goal is 2 s. Each begins when the pods of the one before
+have ended. Times are medians; a ratio is over kubectl's way of the same direction.
 """
 
 from __future__ import annotations
@@ -90,7 +90,8 @@ def _measure(platform: Platform, *args: str) -> dict[str, float]:
         "update without pods": update - pods,
     }
     ours = sum(parts.values())
-    return {**parts, "all of it ours": ours, "pods ready": pods, "verification": verification, "whole command": whole}
+    sums = {"all of it ours": ours, "verification": verification, "all but pods": ours + verification}
+    return {**parts, **sums, "pods ready": pods, "whole command": whole}
 
 
 def _settle(kube: Kubernetes) -> None:

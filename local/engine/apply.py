@@ -134,8 +134,7 @@ class Applier:
         if annotations.get(_SKIP_AWAIT) == "true":
             return result
         timeout_s = declared.update_timeout_s if step.op is Op.UPDATE else declared.create_timeout_s
-        wait_ready(kube, result, timeout_s, self._report.progress)
-        return (get_live(kube, declared.resource) or result) if "spec" in result else result
+        return wait_ready(kube, result, timeout_s, self._report.progress)
 
     def _unplanned(self, declared: Declared) -> Step:
         """What only appears now that unknowns are known: recorded like the rest, only later."""

@@ -17,15 +17,16 @@ __all__ = ["NotReady", "wait_deleted", "wait_ready"]
 Say = Callable[[str], None]
 
 
-def wait_ready(kube: Kubernetes, obj: JsonObject, timeout_s: float, say: Say) -> None:
-    """Wait until `obj`, as the server returned it, is ready; kinds without a notion of it are at once.
+def wait_ready(kube: Kubernetes, obj: JsonObject, timeout_s: float, say: Say) -> JsonObject:
+    """Wait until `obj`, as the server returned it, is ready, and return it as it is then.
 
-    `say` gets a line each time the reason for waiting changes. Raises `NotReady` when the object fails, is deleted or
-    is not ready after `timeout_s` seconds, with what the cluster knows of the reasons.
+    Kinds without a notion of it are ready at once. `say` gets a line each time the reason for waiting changes. Raises
+    `NotReady` when the object fails, is deleted or is not ready after `timeout_s` seconds, with what the cluster knows
+    of the reasons.
     """
     judge = judge_of(kube, obj)
     if judge is None:
-        return
+        return obj
     reason = "nothing is known of it yet"
     uid, metadata = obj["metadata"].get("uid"), obj["metadata"]
     for kind, current in kube.watch(
@@ -35,7 +36,7 @@ def wait_ready(kube: Kubernetes, obj: JsonObject, timeout_s: float, say: Say) ->
             continue
         state: State = Failed("somebody deleted it meanwhile") if kind == "DELETED" else judge(current)
         if isinstance(state, Ready):
-            return
+            return current
         if isinstance(state, Failed):
             raise diagnose(kube, obj, state.reason)
         if state.reason != reason:

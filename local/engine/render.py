@@ -15,7 +15,6 @@ from pathlib import Path
 import yaml
 
 from adapters.kubernetes import JsonObject
-from local.engine.command import Engine
 from local.engine.failures import Failed, Failure
 from local.engine.model import Declared
 from local.engine.monitor import Monitor
@@ -28,13 +27,6 @@ from local.engine.values import HIDDEN, Tree, replace_marked
 _UNKNOWN = "computed-by-the-update"
 _JSON_KEYS = (".dockerconfigjson", ".dockercfg")
 _UNSAFE = re.compile(r"[^A-Za-z0-9.-]+")
-
-
-def render(config_dir: Path, stack: str, out_dir: Path) -> list[Path]:
-    """Write a file an object below `out_dir` and return them; runs the program in a process of its own."""
-    args = ["render", "--stack", stack, "--out", str(out_dir.absolute())]
-    Engine().run(args, str(config_dir), {})
-    return sorted(out_dir.glob("**/*.yaml"))
 
 
 def render_stack(stack: Stack, out_dir: Path, display: Display) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -118,6 +119,17 @@ def test_a_broken_connection_is_not_repeated_where_twice_might_do_more(
     with pytest.raises(Unreachable, match="does not answer"):
         connect(serve(script).url).json(method, "/x", body={})
     assert len(script.asked) == 1
+
+
+@pytest.mark.parametrize(("method", "times"), [("GET", 2), ("PATCH", 2), ("DELETE", 2), ("POST", 1), ("PUT", 1)])
+def test_what_etcd_was_too_slow_for_is_repeated_where_twice_does_the_same(
+    serve: Any, connect: Any, pauses: list[float], method: str, times: int
+) -> None:
+    late = _status(500, "InternalError", "etcdserver: request timed out")
+    script = Script(_reply(500, late), _reply(200, {"kind": "Thing"}))
+    with contextlib.suppress(KubernetesError):
+        connect(serve(script).url).json(method, "/x", body={})
+    assert len(script.asked) == times
 
 
 def test_a_server_that_never_answered_is_unreachable_at_once(connect: Any, pauses: list[float]) -> None:
