@@ -128,6 +128,12 @@ def test_anything_else_is_compared_by_the_server(wanted, before):
     assert len(kube.sent) == 1
 
 
+def test_what_its_server_gives_no_version_is_compared():
+    kube = FakeKubernetes(NAMESPACE, live("a", {"x": "1"}, resourceVersion=""))
+    step_of(kube, declared("a", {"x": "1"}), recorded("a", {"x": "1"}))
+    assert len(kube.sent) == 1
+
+
 def test_where_fields_are_left_to_others_the_server_compares():
     kube = FakeKubernetes(NAMESPACE, live("a", {"x": "1"}))
     before = replace(recorded("a", {"x": "1"}, ignore_changes=("data.x",)), version="1")
