@@ -346,7 +346,7 @@ def _is_untouched(previous: Resource, resource: Resource, live: JsonObject) -> b
         and bool(previous.version)
         and known == (live["metadata"]["uid"], live["metadata"].get("resourceVersion"))
         and previous.manifest == resource.manifest
-        and not resource.ignore_changes
+        and not (previous.ignore_changes or resource.ignore_changes)  # then something else than the manifest was sent
     )
 
 
