@@ -79,6 +79,8 @@ def test_an_ignored_field_keeps_its_live_value(project, kube, namespace, config_
     kube.patch("v1", "ConfigMap", "a", {"data": {"x": "by hand"}}, namespace, manager="someone")
     project.up('config_map("a", {"x": "2", "y": "2"}, ignore_changes=["data.x"])')
     assert config_map("a") == {"x": "by hand", "y": "2"}
+    project.up('config_map("a", {"x": "2", "y": "2"})')  # as before, but for whose the field is
+    assert config_map("a") == {"x": "2", "y": "2"}
 
 
 def test_handing_replicas_to_an_autoscaler_never_passes_through_one(project, kube, namespace):
