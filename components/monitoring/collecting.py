@@ -40,6 +40,7 @@ _CONTINUED = (
 # Fields of a line that say what the labels say, are the line itself, or are a mark of the container's runtime.
 _LEFT_OUT = ("environment", "service", "release", "level", "message", "exc_info", "logtag")
 _NEVER = "0s"
+_PATHS = 512  # more than a node has containers
 
 Config = dict[str, Any]
 
@@ -118,7 +119,8 @@ def _files(environments: Sequence[str]) -> Config:
         "storage": "file_storage",
         "retry_on_failure": {"enabled": True, "max_elapsed_time": _NEVER},
         "operators": [
-            {"type": "container"},  # the runtime's own format, of which it makes the pod's name and the time
+            *_runtime_format(),
+            *_pod_of_path(),
             {
                 "type": "recombine",
                 "if": 'not (body startsWith "{")',
@@ -143,6 +145,55 @@ def _files(environments: Sequence[str]) -> Config:
             *_place(environments),
         ],
     }
+
+
+def _runtime_format() -> list[Config]:
+    """What a container's runtime writes around each line (KEP-60), which it also cuts where it is long.
+
+    The operator `container` reads it as well, but gathers lines for a tenth of a second in memory, synchronous or not.
+    """
+    return [
+        {
+            "type": "regex_parser",
+            "regex": r"^(?P<time>\S+) (?P<stream>stdout|stderr) (?P<logtag>\S*) ?(?P<line>.*)$",
+            "timestamp": {
+                "parse_from": "attributes.time",
+                "layout_type": "gotime",
+                "layout": "2006-01-02T15:04:05.999999999Z07:00",
+            },
+        },
+        {"type": "move", "from": "attributes.line", "to": "body"},
+        {
+            "type": "recombine",
+            "combine_field": "body",
+            "combine_with": "",
+            "is_last_entry": "attributes.logtag == 'F'",
+            "source_identifier": 'attributes["log.file.path"]',
+        },
+        {"type": "move", "from": "attributes.stream", "to": 'attributes["log.iostream"]'},
+        {"type": "remove", "field": "attributes.time"},
+    ]
+
+
+def _pod_of_path() -> list[Config]:
+    """The kubelet's names of folders and files say whose lines they hold."""
+    names = {
+        "namespace": "k8s.namespace.name",
+        "pod": "k8s.pod.name",
+        "uid": "k8s.pod.uid",
+        "container": "k8s.container.name",
+        "restarts": "k8s.container.restart_count",
+    }
+    path = r"/(?P<namespace>[^_/]+)_(?P<pod>[^_/]+)_(?P<uid>[^_/]+)/(?P<container>[^/]+)/(?P<restarts>\d+)\.log$"
+    return [
+        {
+            "type": "regex_parser",
+            "parse_from": 'attributes["log.file.path"]',
+            "regex": path,
+            "cache": {"size": _PATHS},
+        },
+        *({"type": "move", "from": f"attributes.{name}", "to": f'resource["{key}"]'} for name, key in names.items()),
+    ]
 
 
 def _level() -> str:

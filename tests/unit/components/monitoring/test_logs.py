@@ -207,7 +207,7 @@ def test_any_other_line_begins_one(declare_once: Declare, line: str) -> None:
 
 def begins(declare: Declare, line: str) -> bool:
     operators = collector(declare(committed("monitoring"), stack="monitoring"))["receivers"]["file_log"]["operators"]
-    (recombine,) = [operator for operator in operators if operator["type"] == "recombine"]
+    (recombine,) = [operator for operator in operators if "is_first_entry" in operator]
     expression = re.fullmatch(r'not \(body matches "(.+)"\)', recombine["is_first_entry"])
     assert expression
     return re.search(expression[1].replace("\\\\", "\\"), line) is None
