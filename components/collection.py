@@ -45,11 +45,6 @@ class GarbageCollectionArgs:
 class GarbageCollection(pulumi.ComponentResource):
     """A CronJob with the rights to scale one Deployment and to see pods end."""
 
-    account: k8s.core.v1.ServiceAccount
-    role: k8s.rbac.v1.Role
-    binding: k8s.rbac.v1.RoleBinding
-    job: k8s.batch.v1.CronJob
-
     def __init__(self, name: str, args: GarbageCollectionArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("slipway:index:GarbageCollection", name, None, opts)
         self._args = args

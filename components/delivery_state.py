@@ -16,10 +16,6 @@ _RBAC = "rbac.authorization.k8s.io"
 class DeliveryState(pulumi.ComponentResource):
     """The ConfigMap, and the right of the receiver to read it and nothing else; `place` makes the namespace."""
 
-    config: k8s.core.v1.ConfigMap
-    role: k8s.rbac.v1.Role
-    binding: k8s.rbac.v1.RoleBinding
-
     def __init__(
         self,
         name: str,

@@ -28,12 +28,6 @@ class EnvironmentArgs:
 class Environment(pulumi.ComponentResource):
     """Its children are attributes; `pull_secret` is None where the registry asks for no credentials."""
 
-    namespace: k8s.core.v1.Namespace
-    quota: k8s.core.v1.ResourceQuota
-    limits: k8s.core.v1.LimitRange
-    pull_secret: k8s.core.v1.Secret | None
-    service_accounts: dict[str, k8s.core.v1.ServiceAccount]
-
     def __init__(self, name: str, args: EnvironmentArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("slipway:index:Environment", name, None, opts)
         self._args = args

@@ -52,10 +52,6 @@ class RepositoryArgs:
 class Repository(pulumi.ComponentResource):
     """A repository with its rules. Its children are attributes."""
 
-    repository: github.Repository
-    rulesets: dict[str, github.RepositoryRuleset]
-    environments: dict[str, GithubEnvironment]
-
     def __init__(self, name: str, args: RepositoryArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("slipway:index:Repository", name, None, opts)
         self._args, self._shape = args, args.shape

@@ -25,8 +25,6 @@ class GithubEnvironmentArgs:
 class GithubEnvironment(pulumi.ComponentResource):
     """One environment of a repository, by the name of its stack."""
 
-    environment: github.RepositoryEnvironment
-
     def __init__(self, name: str, args: GithubEnvironmentArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("slipway:index:GithubEnvironment", name, None, opts)
         self._name, self._shape, self._repository = name, args.shape, args.repository

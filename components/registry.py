@@ -48,29 +48,15 @@ class RegistryArgs:
 class ExternalRegistry(pulumi.ComponentResource):
     """A registry that is run elsewhere, such as `ghcr.io/org`: nothing is declared but where it is."""
 
-    access: RegistryAccess
-    addresses: dict[str, str]
-
     def __init__(self, name: str, access: RegistryAccess, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("slipway:index:ExternalRegistry", name, None, opts)
-        self.access, self.addresses = access, {}
+        self.access = access
+        self.addresses: dict[str, str] = {}
         self.register_outputs({"push": access.push, "pull": access.pull})
 
 
 class Registry(pulumi.ComponentResource):
     """A registry in the cluster. Its children are attributes; `addresses` are within the cluster."""
-
-    access: RegistryAccess
-    addresses: dict[str, str]
-    namespace: k8s.core.v1.Namespace
-    storage: k8s.core.v1.PersistentVolumeClaim
-    certificate: k8s.core.v1.Secret
-    passwords: dict[str, k8s.core.v1.Secret]
-    configs: dict[str, k8s.core.v1.ConfigMap]
-    deployments: dict[str, k8s.apps.v1.Deployment]
-    services: dict[str, k8s.core.v1.Service]
-    network_policy: k8s.networking.v1.NetworkPolicy
-    collection: GarbageCollection
 
     def __init__(self, name: str, args: RegistryArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("slipway:index:Registry", name, None, opts)

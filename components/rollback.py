@@ -47,10 +47,6 @@ class RollbackReceiverArgs:
 class RollbackReceiver(Stateful):
     """Its children are attributes. It reads tokens when it needs them, so that a new one restarts nothing."""
 
-    account: k8s.core.v1.ServiceAccount
-    secret: k8s.core.v1.Secret
-    pull_secret: k8s.core.v1.Secret | None
-
     def __init__(self, name: str, args: RollbackReceiverArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("slipway:index:RollbackReceiver", name, RECEIVER, args.place, opts)
         self._args = args

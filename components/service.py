@@ -44,17 +44,6 @@ class ServiceArgs:
 class Service(pulumi.ComponentResource):
     """Its children are attributes; those that the shape does not ask for are None. `address` is within the cluster."""
 
-    config: k8s.core.v1.ConfigMap | None
-    secret: k8s.core.v1.Secret | None
-    deployment: k8s.apps.v1.Deployment
-    control: k8s.apps.v1.Deployment | None
-    service: k8s.core.v1.Service
-    disruption_budget: k8s.policy.v1.PodDisruptionBudget
-    autoscaler: k8s.autoscaling.v2.HorizontalPodAutoscaler | None
-    ingress: k8s.networking.v1.Ingress | None
-    objectives: k8s.core.v1.ConfigMap | None
-    address: str
-
     def __init__(self, name: str, args: ServiceArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("slipway:index:Service", name, None, opts)
         self._name, self._args, self._shape = name, args, args.shape

@@ -23,9 +23,6 @@ class MonitoringAccess(pulumi.ComponentResource):
     `resources` are what it reads there; `place` makes the namespace.
     """
 
-    role: k8s.rbac.v1.Role
-    binding: k8s.rbac.v1.RoleBinding
-
     def __init__(
         self,
         name: str,

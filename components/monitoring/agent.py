@@ -16,8 +16,6 @@ _TIMEOUT = "180s"
 class Agent(Part):
     """A program of the namespace of agents; `host_network` says what it needs the node's network for, if it does."""
 
-    daemon_set: k8s.apps.v1.DaemonSet
-
     def _create_daemon_set(
         self,
         containers: Sequence[k8s.core.v1.ContainerArgs],

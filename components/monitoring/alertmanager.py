@@ -40,11 +40,6 @@ class AlertmanagerArgs:
 class Alertmanager(Stateful):
     """Its children are attributes; `targets` are the instances as Prometheus knows them."""
 
-    config: k8s.core.v1.ConfigMap
-    secret: k8s.core.v1.Secret
-    peers: k8s.core.v1.Service
-    targets: list[str]
-
     def __init__(self, name: str, args: AlertmanagerArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("slipway:index:Alertmanager", name, ALERTMANAGER, args.place, opts)
         self._args = args

@@ -35,10 +35,6 @@ class CertificateProberArgs:
 class CertificateProber(Part):
     """Which addresses it asks is said with each question, by Prometheus. Its children are attributes."""
 
-    config: k8s.core.v1.ConfigMap
-    deployment: k8s.apps.v1.Deployment
-    service: k8s.core.v1.Service
-
     def __init__(self, name: str, args: CertificateProberArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("slipway:index:CertificateProber", name, PROBER, args.place, opts)
         self.config = self._create_config_map(_CONFIG, {_CONFIG_FILE: _configuration()}, "configuration")

@@ -22,7 +22,7 @@ from components.monitoring.agent import Agent
 from components.monitoring.log_store import Intake
 from components.monitoring.names import COLLECTOR, WORKLOADS
 from components.monitoring.namespace import MonitoringNamespace
-from components.monitoring.part import WATCH, Part, Rights
+from components.monitoring.part import WATCH, Part
 
 CONFIG_FILE = "collector.yaml"
 STATE_HOST_PATH = "/var/lib/slipway-collector"
@@ -44,9 +44,6 @@ class CollectorArgs:
 
 class Collector(Agent):
     """Carries the lines of every pod to the store. Its children are attributes."""
-
-    rights: Rights
-    config: k8s.core.v1.ConfigMap
 
     def __init__(self, name: str, args: CollectorArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("slipway:index:Collector", name, COLLECTOR, args.place, opts)
@@ -103,11 +100,6 @@ class WorkloadsArgs:
 
 class Workloads(Part):
     """Tells Prometheus of pods, of what keeps them, and of their bounds. Its children are attributes."""
-
-    rights: Rights
-    config: k8s.core.v1.ConfigMap
-    deployment: k8s.apps.v1.Deployment
-    service: k8s.core.v1.Service
 
     def __init__(self, name: str, args: WorkloadsArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("slipway:index:Workloads", name, WORKLOADS, args.place, opts)

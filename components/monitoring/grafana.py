@@ -56,11 +56,6 @@ class GrafanaArgs:
 class Grafana(Stateful):
     """Its children are attributes; `dashboards` are ConfigMaps by what the dashboards are called."""
 
-    account: k8s.core.v1.ServiceAccount
-    config: k8s.core.v1.ConfigMap
-    secret: k8s.core.v1.Secret
-    dashboards: dict[str, k8s.core.v1.ConfigMap]
-
     def __init__(self, name: str, args: GrafanaArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("slipway:index:Grafana", name, GRAFANA, args.place, opts)
         self._args = args

@@ -34,5 +34,3 @@ class LogStoreArgs:
 
 class LogStore(Stateful):
     """A store of logs; `intake` is what the collector and Prometheus are told of it."""
-
-    intake: Intake

@@ -31,9 +31,6 @@ Config = dict[str, Any]
 class Loki(LogStore):
     """Its children are attributes."""
 
-    config: k8s.core.v1.ConfigMap
-    secret: k8s.core.v1.Secret | None
-
     def __init__(self, name: str, args: LogStoreArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("slipway:index:Loki", name, LOKI, args.place, opts)
         self._args = args

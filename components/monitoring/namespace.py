@@ -13,9 +13,6 @@ from components import labels, pods
 class MonitoringNamespace(pulumi.ComponentResource):
     """`name` is the namespace's; `security` are its labels that say which pods start in it."""
 
-    namespace: k8s.core.v1.Namespace
-    name: str
-
     def __init__(
         self,
         name: str,

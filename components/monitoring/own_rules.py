@@ -40,8 +40,6 @@ class OwnRulesArgs:
 class OwnRules(pulumi.ComponentResource):
     """A ConfigMap of the environment that Prometheus finds by its label."""
 
-    config_map: k8s.core.v1.ConfigMap
-
     def __init__(self, name: str, args: OwnRulesArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("slipway:index:OwnRules", name, None, opts)
         self.config_map = k8s.core.v1.ConfigMap(

@@ -20,7 +20,7 @@ from components.monitoring.loader import loader
 from components.monitoring.model import MonitoringImages, PrometheusModel
 from components.monitoring.names import PROMETHEUS, RULES_LABEL
 from components.monitoring.namespace import MonitoringNamespace
-from components.monitoring.part import WATCH, Rights
+from components.monitoring.part import WATCH
 from components.monitoring.scraping import Targets, scrape_configs
 from components.monitoring.stateful import DATA, Stateful
 
@@ -56,10 +56,6 @@ class PrometheusArgs:
 
 class Prometheus(Stateful):
     """Its children are attributes."""
-
-    rights: Rights
-    config: k8s.core.v1.ConfigMap
-    rules: k8s.core.v1.ConfigMap
 
     def __init__(self, name: str, args: PrometheusArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("slipway:index:Prometheus", name, PROMETHEUS, args.place, opts)

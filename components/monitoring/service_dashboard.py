@@ -15,8 +15,6 @@ from components.monitoring.names import DASHBOARDS_LABEL
 class ServiceDashboard(pulumi.ComponentResource):
     """A ConfigMap. Whole wherever it is: an environment does not know what its cluster's monitoring lacks."""
 
-    config_map: k8s.core.v1.ConfigMap
-
     def __init__(
         self,
         name: str,

@@ -38,11 +38,6 @@ class Shape(Protocol):
 class Stateful(Part):
     """Its children are attributes; `disruption_budget` is None for a single instance."""
 
-    stateful_set: k8s.apps.v1.StatefulSet
-    service: k8s.core.v1.Service
-    disruption_budget: k8s.policy.v1.PodDisruptionBudget | None
-    address: str
-
     def _create_stateful_set(
         self,
         shape: Shape,

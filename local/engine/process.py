@@ -18,10 +18,8 @@ from pathlib import Path
 # load with its first client.
 import httpcore2  # noqa: F401
 import pulumi_kubernetes.apps.v1
-import pulumi_kubernetes.autoscaling.v2
 import pulumi_kubernetes.core.v1
 import pulumi_kubernetes.meta.v1
-import pulumi_kubernetes.networking.v1
 import pulumi_kubernetes.policy.v1
 import pulumi_kubernetes.rbac.v1  # noqa: F401
 

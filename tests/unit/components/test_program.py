@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import pulumi
 import pytest
 
 from policies.rules import violations
@@ -96,3 +97,15 @@ def test_a_kubeconfig_is_found_from_wherever_the_program_runs(declare: Declare, 
     config = environment()
     config["cluster"] |= {"kubeconfig": "own/kubeconfig"}
     assert declare(config).one_provider("kubernetes").manifest["kubeconfig"] == str(tmp_path / "own/kubeconfig")
+
+
+def test_no_component_makes_the_sdk_load_what_it_may_not_need(declare_once: Declare) -> None:
+    declare_once(shared(), stack="shared")
+    declare_once(monitoring(), stack="monitoring")
+    ours = [each for each in _subclasses(pulumi.ComponentResource) if each.__module__.startswith("components.")]
+    assert len(ours) > 10
+    assert not {each.__name__: vars(each)["__annotations__"] for each in ours if "__annotations__" in vars(each)}
+
+
+def _subclasses(cls: type) -> list[type]:
+    return [found for each in cls.__subclasses__() for found in (each, *_subclasses(each))]
