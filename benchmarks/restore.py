@@ -55,6 +55,7 @@ def main() -> None:
         platform.succeeds(
             "promote", shop.build("\n        # the first"), PROD, "--override", "--reason", "benchmark", "--yes"
         )
+        platform.succeeds("settle", PROD, "--now", "--yes")
         _print([suffer(platform, shop.build(f"{FAILS}  # {run}")) for run in range(runs)])
 
 
