@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from adapters.errors import Locked, MachineUnfit, SlipwayError, UpdateFailed
 from delivery.releases.artifact import REPOSITORY, Release
+from delivery.releases.gates import configuration_hash
 from delivery.releases.journal import Journal
-from delivery.releases.proof import Kind
+from delivery.releases.proof import Kind, Piece
+from delivery.releases.signing import KeySigner
+from delivery.releases.store import ReleaseStore
+from delivery.releases.subject import Subject
+from delivery.releases.verification import Verifier
+from delivery.workspace import Workspace
 from tests.integration.releases.moves.conftest import Team
 from tests.integration.releases.moves.team import away, away_for, digests
 
@@ -249,15 +256,38 @@ class TestFailures:
         assert team.engine.asked("up") == ["prod", "prod"]
 
     def test_the_suite_cannot_run(self, team: Team) -> None:
-        def hangs(*_: object, **__: object) -> Any:
-            raise SlipwayError("the suite had not ended after 600 s")
+        def refuses(*_: object, **__: object) -> Any:
+            raise SlipwayError("hello was rolled out while smoke ran")
 
-        team.seams["verify"] = hangs
+        team.seams["verify"] = refuses
         done = team.run("promote", B, "prod", "--yes")
         assert done.code == 1
-        assert "had not ended after 600 s" in done.err
+        assert "hello was rolled out while smoke ran" in done.err
         assert team.has("prod", "A")
         assert team.results("prod") == [("B", "restored")]
+
+    def test_the_verification_is_not_done_in_time(self, team: Team, tmp_path: Path) -> None:
+        suite = tmp_path / "suites" / "smoke"
+        suite.mkdir(parents=True)
+        (suite / "test_waits.py").write_text("import time\n\ndef test_waits():\n    time.sleep(3600)\n")
+
+        def verify(
+            workspace: Workspace, stack: str, suite: str, signer: KeySigner, *, store: ReleaseStore, **_: object
+        ) -> Piece:
+            """A suite as it runs in earnest, but for a deadline that a test can wait for."""
+            shape, release = configuration_hash(workspace.environment(stack)), store.of_images(team.engine.runs(stack))
+            assert release is not None
+            subject = Subject(stack, release, shape, {}, lambda: ({}, shape))
+            return Verifier(subject, store, signer, {}, tmp_path / "suites", print).run(suite, deadline_s=3)
+
+        team.seams["verify"] = verify
+        done = team.run("promote", B, "prod", "--yes")
+        assert done.code == 1
+        assert "it was not done within 3 s" in done.err
+        assert "prod is back on sha-aaaaaaaaaaaa" in done.err
+        assert team.has("prod", "A")
+        assert team.results("prod") == [("B", "restored")]
+        assert team.titles("prod") == ["Restore sha-aaaaaaaaaaaa in prod", f"Promote {B} to prod", "Begin"]
 
     def test_the_update_fails(self, team: Team) -> None:
         _fail_for(team, "B", UpdateFailed("Deployment prod/hello: no progress in 60 s"))
