@@ -255,8 +255,8 @@ class TestFailures:
         assert team.titles("prod") == ["Restore sha-aaaaaaaaaaaa in prod", f"Promote {B} to prod", "Begin"]
         assert team.engine.asked("up") == ["prod", "prod"]
 
-    def test_the_suite_cannot_run(self, team: Team) -> None:
-        def refuses(*_: object, **__: object) -> Any:
+    def test_what_runs_is_changed_while_it_is_verified(self, team: Team) -> None:
+        def refuses(*_: object, **__: object) -> Piece:
             raise SlipwayError("hello was rolled out while smoke ran")
 
         team.seams["verify"] = refuses
