@@ -195,7 +195,7 @@ def test_what_an_object_owns_goes_with_it_or_stays(kube: Kubernetes, namespace: 
     kube.delete("apps/v1", "Deployment", "x", namespace, propagation=propagation)
     name = owned["metadata"]["name"]
     if propagation == "Background":
-        _first_replica_set(kube, namespace, lambda kind, _: kind == "DELETED", starting=owned)
+        _await_gone(kube, "apps/v1", "ReplicaSet", name, namespace)
         assert kube.get("apps/v1", "ReplicaSet", name, namespace) is None
     else:
         _first_replica_set(kube, namespace, lambda _, obj: not obj["metadata"].get("ownerReferences"))
@@ -203,19 +203,23 @@ def test_what_an_object_owns_goes_with_it_or_stays(kube: Kubernetes, namespace: 
 
 
 def _first_replica_set(
-    kube: Kubernetes,
-    namespace: str,
-    wanted: Callable[[str, dict[str, Any]], bool],
-    starting: dict[str, Any] | None = None,
+    kube: Kubernetes, namespace: str, wanted: Callable[[str, dict[str, Any]], bool]
 ) -> dict[str, Any]:
-    """The first ReplicaSet in an event that is `wanted`; at once `starting` if that has gone before we looked."""
-    for event, obj in kube.watch("apps/v1", "ReplicaSet", namespace, timeout_s=NEVER, present=True):
-        if event == PRESENT:
-            if starting and kube.get("apps/v1", "ReplicaSet", starting["metadata"]["name"], namespace) is None:
-                return starting
-        elif wanted(event, obj):
+    """The first ReplicaSet in an event that is `wanted`."""
+    for event, obj in kube.watch("apps/v1", "ReplicaSet", namespace, timeout_s=NEVER):
+        if wanted(event, obj):
             return obj
     raise AssertionError(f"no such ReplicaSet in {NEVER:g} s")
+
+
+def _await_gone(kube: Kubernetes, api_version: str, kind: str, name: str, namespace: str | None = None) -> None:
+    """Wait until there is no such object; it may have gone before we looked, and then no event tells of it."""
+    there = False
+    for event, _ in kube.watch(api_version, kind, namespace, name=name, timeout_s=NEVER, present=True):
+        if event == "DELETED" or (event == PRESENT and not there):
+            return
+        there = True
+    raise AssertionError(f"{kind} {name} is still there after {NEVER:g} s")
 
 
 def test_a_list_longer_than_a_page_is_whole(kube: Kubernetes, namespace: str) -> None:
@@ -372,12 +376,7 @@ def widgets(kube: Kubernetes) -> Iterator[dict[str, Any]]:
     kube.delete("apiextensions.k8s.io/v1", "CustomResourceDefinition", f"widgets.{group}")
 
 
-def _definition_is(kube: Kubernetes, name: str, wanted: Callable[[str, dict[str, Any]], bool]) -> None:
-    kind = ("apiextensions.k8s.io/v1", "CustomResourceDefinition")
-    assert any(wanted(*event) for event in kube.watch(*kind, name=name, timeout_s=NEVER))
-
-
-def _established(_: str, definition: dict[str, Any]) -> bool:
+def _established(definition: dict[str, Any]) -> bool:
     conditions = definition.get("status", {}).get("conditions") or []
     return {"Established": "True"}.items() <= {c["type"]: c["status"] for c in conditions}.items()
 
@@ -391,7 +390,8 @@ def test_a_kind_is_found_once_its_definition_is_there_and_lost_when_it_goes(
         kube.apply(widget, manager=MANAGER)
 
     kube.create(widgets)
-    _definition_is(kube, name, _established)
+    definitions = kube.watch("apiextensions.k8s.io/v1", "CustomResourceDefinition", name=name, timeout_s=NEVER)
+    assert any(_established(definition) for _, definition in definitions)
     applied = _eventually_served(lambda: kube.apply(widget | {"spec": {"size": 2}}, manager=MANAGER))
     assert applied["spec"] == {"size": 2}
     assert kube.kind(f"{group}/v1", "Widget").plural == "widgets"
@@ -402,7 +402,7 @@ def test_a_kind_is_found_once_its_definition_is_there_and_lost_when_it_goes(
         kube.get(f"{group}/v1", "Gadget", "x", namespace)
 
     kube.delete("apiextensions.k8s.io/v1", "CustomResourceDefinition", name)
-    _definition_is(kube, name, lambda kind, _: kind == "DELETED")
+    _await_gone(kube, "apiextensions.k8s.io/v1", "CustomResourceDefinition", name)
     assert kube.get(f"{group}/v1", "Widget", "w", namespace) is None
     kube.delete(f"{group}/v1", "Widget", "w", namespace)
 
