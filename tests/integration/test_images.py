@@ -58,9 +58,7 @@ def root(image: BuiltImage, unpacked: Path, tmp_path_factory: pytest.TempPathFac
     return folder
 
 
-def test_the_same_content_in_another_place_gives_the_same_digest(
-    image: BuiltImage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_same_content_in_another_place_gives_the_same_digest(image: BuiltImage, tmp_path: Path) -> None:
     copy = tmp_path / "elsewhere"
     shutil.copytree(HELLO, copy, ignore=shutil.ignore_patterns("__pycache__"))
     for path in copy.rglob("*"):

@@ -104,7 +104,7 @@ def test_the_last_records_stay_and_older_ones_go(kube, namespace):
     assert RecordStore(kube, "p", namespace, KEY).load() == {"number": KEPT + 2}
 
 
-def test_an_update_lets_old_records_go(project, config_map, kube, namespace):
+def test_an_update_lets_old_records_go(project, kube, namespace):
     project.up('config_map("a")')
     stack = Project.load(project.directory).stack(namespace)
     with Backend.open(stack, stack.crypter(PASSPHRASE)) as backend:
@@ -161,7 +161,7 @@ def test_an_unknown_stack_and_a_missing_cluster_are_told(project, namespace):
     assert "elsewhere" in error.stderr
 
 
-def test_a_stack_with_objects_is_not_forgotten_unless_forced(project, config_map):
+def test_a_stack_with_objects_is_not_forgotten(project):
     project.up('config_map("a")')
     with pytest.raises(auto.CommandError) as caught:
         project.stack().workspace.remove_stack(project.namespace)
@@ -170,6 +170,14 @@ def test_a_stack_with_objects_is_not_forgotten_unless_forced(project, config_map
     project.stack().destroy()
     project.stack().workspace.remove_stack(project.namespace)
     assert not (project.directory / f"Pulumi.{project.namespace}.yaml").exists()
+
+
+def test_a_stack_that_is_forgotten_by_force_leaves_its_objects_in_the_cluster(project, config_map, kube, namespace):
+    project.up('config_map("a")')
+    project.stack().workspace.remove_stack(namespace, force=True, preserve_config=True)
+    assert config_map("a") == {"key": "a"}
+    assert _records(kube, namespace, "commit", "engine-tests") == []
+    assert (project.directory / f"Pulumi.{namespace}.yaml").exists()
 
 
 def test_creating_a_stack_that_is_there_is_known_by_the_automation_api(project, namespace):

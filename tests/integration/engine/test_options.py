@@ -42,7 +42,7 @@ def test_what_is_deleted_with_another_is_not_deleted_by_itself(project, config_m
     assert config_map("b") is not None  # pulumi would have left it to the deletion of a, too
 
 
-def test_an_object_is_applied_after_and_deleted_before_what_it_depends_on(project, kube, namespace):
+def test_an_object_is_applied_after_and_deleted_before_what_it_depends_on(project, namespace):
     result = project.up('a = config_map("a"); b = config_map("b", depends_on=[a]); config_map("c", depends_on=[b])')
     created = [line.split()[3] for line in result.stdout.splitlines() if line.startswith("+ created")]
     assert created == [f"{namespace}/{name}" for name in "abc"]
@@ -116,7 +116,7 @@ def test_handing_replicas_to_an_autoscaler_never_passes_through_one(project, kub
     assert "f:replicas" not in ours[0]["fieldsV1"]["f:spec"]
 
 
-def test_custom_timeouts_bound_how_long_is_waited(project, config_map):
+def test_custom_timeouts_bound_how_long_is_waited(project):
     error = project.fails(
         """
         k8s.apps.v1.Deployment("d", metadata=metadata("d"), spec={"selector": {"matchLabels": {"app": "d"}},

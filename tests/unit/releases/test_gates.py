@@ -442,7 +442,7 @@ def test_each_piece_opens_its_own_gate_only(office: Office) -> None:
         assert [index for index, found in enumerate(verdicts) if not found.open] == [missing]
 
 
-def test_without_gates_there_is_no_verdict(office: Office) -> None:
+def test_without_gates_there_is_no_verdict() -> None:
     assert judge(prod(), RELEASE, [], lambda _: "", lambda _: [], NOW) == []
 
 
