@@ -13,6 +13,8 @@ TRACK = "slipway.dev/track"
 """Tells pods of a service that serve its release from the control beside them: both are its Service's, and neither is
 the other's Deployment's."""
 TRACK_RELEASE, TRACK_CONTROL = "release", "control"
+BESIDE = "slipway.dev/beside"
+"""Of a control: the release that it stands beside, and is compared with."""
 CONFIG_HASH = "slipway.dev/config-hash"
 API_TOKEN = "slipway.dev/needs-api-token"  # noqa: S105 - the name of an annotation
 HOST_NETWORK = "slipway.dev/needs-host-network"

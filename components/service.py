@@ -80,7 +80,7 @@ class Service(pulumi.ComponentResource):
     def _create_deployment(self) -> k8s.apps.v1.Deployment:
         # The autoscaler's to say, from the moment it is there: sending ours would take its pods away.
         ignored = ["spec.replicas"] if self._shape.autoscaling else None
-        return self._create_pods("", labels.TRACK_RELEASE, self._args.image, self._shape.replicas, ignored=ignored)
+        return self._create_pods("", self._args.image, self._shape.replicas, ignored=ignored)
 
     def _create_control(self) -> k8s.apps.v1.Deployment | None:
         if (image := self._args.control) is None:
@@ -88,28 +88,28 @@ class Service(pulumi.ComponentResource):
         # Not waited for: where the release before cannot even start, the one that mends it must still come in, and
         # where prod goes back, its last pod drains while the rest goes on.
         annotations = {labels.SKIP_AWAIT: "true", labels.DELETION: "background"}
-        return self._create_pods("control", labels.TRACK_CONTROL, image, 1, annotations=annotations)
+        return self._create_pods("control", image, 1, beside=self._args.image, annotations=annotations)
 
     def _create_pods(
         self,
         suffix: str,
-        track: str,
         image: Image,
         replicas: int,
         *,
+        beside: Image | None = None,
         ignored: list[str] | None = None,
         annotations: dict[str, str] | None = None,
     ) -> k8s.apps.v1.Deployment:
         rollout, namespace, name = self._shape.rollout, self._args.namespace, self._named(suffix)
         version = self._create_version(f"{suffix}-version" if suffix else "version", image)
         timeout = f"{rollout.progress_deadline_seconds + _TIMEOUT_MARGIN_S}s"
-        pods = ServicePods(self._name, namespace, self._shape, image, track, version=f"{name}-version")
+        pods = ServicePods(self._name, namespace, self._shape, image, f"{name}-version", beside)
         return k8s.apps.v1.Deployment(
             name,
             metadata=self._metadata(suffix, annotations=annotations),
             spec=k8s.apps.v1.DeploymentSpecArgs(
                 replicas=replicas,
-                selector=k8s.meta.v1.LabelSelectorArgs(match_labels=self._selector() | {labels.TRACK: track}),
+                selector=k8s.meta.v1.LabelSelectorArgs(match_labels=self._selector() | {labels.TRACK: pods.track}),
                 strategy=k8s.apps.v1.DeploymentStrategyArgs(
                     type="RollingUpdate",
                     rolling_update=k8s.apps.v1.RollingUpdateDeploymentArgs(

@@ -22,7 +22,7 @@ _PROBE_TIMEOUT_S = 3  # a busy machine answers late, which is no reason to take 
 
 @dataclass(frozen=True)
 class ServicePods:
-    """The pods of one Deployment of a service: its release, or the control beside it, as `track` says.
+    """The pods of one Deployment of a service: those of its release, or the control `beside` it.
 
     `version` is the ConfigMap that holds the image's tag.
     """
@@ -31,8 +31,13 @@ class ServicePods:
     namespace: str
     shape: model.Service
     image: Image
-    track: str
     version: str
+    beside: Image | None = None
+
+    @property
+    def track(self) -> str:
+        """What tells these pods from the other ones of the service."""
+        return labels.TRACK_CONTROL if self.beside else labels.TRACK_RELEASE
 
     def template(self) -> k8s.core.v1.PodTemplateSpecArgs:
         """The pod template of the Deployment."""
@@ -42,6 +47,8 @@ class ServicePods:
             labels.TRACK: self.track,
             labels.RELEASE: self.image.release,
         }
+        if self.beside:
+            running_labels[labels.BESIDE] = self.beside.release
         volumes = [
             k8s.core.v1.VolumeArgs(name="tmp", empty_dir=k8s.core.v1.EmptyDirVolumeSourceArgs(size_limit=_TMP_SIZE))
         ]

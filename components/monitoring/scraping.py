@@ -84,6 +84,7 @@ def _services(environments: Sequence[str]) -> Config:
         _pod_label(labels.NAME): "service",
         _pod_label(labels.RELEASE): "release",
         _pod_label(labels.TRACK): "track",
+        _pod_label(labels.BESIDE): "beside",
         "__meta_kubernetes_pod_name": "pod",
     }
     return {

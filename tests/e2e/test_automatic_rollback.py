@@ -83,9 +83,9 @@ def test_what_a_dependency_fails_in_both_releases_pages_and_rolls_nothing_back(p
     platform.succeeds("promote", shop.build(f"{_CHANGE} two"), PROD, *AGREED)
     present, prometheus = platform.stack(PROD).get(["images"]), Prometheus(platform)
     with traffic(platform, clients=12):  # a second each where stage does not answer
-        prometheus.eventually(f'control:requests:increase130s{{environment="{PROD}"}}', _reach(50))
+        prometheus.eventually(f'control:requests:increase2m{{environment="{PROD}"}}', _reach(50))
         with without_pods(platform, "Deployment", "hello", "stage"):
-            prometheus.eventually(f'control:errors:increase130s{{environment="{PROD}"}}', _reach(100))
+            prometheus.eventually(f'control:errors:increase2m{{environment="{PROD}"}}', _reach(100))
             page = f'ALERTS{{alertname="ErrorBudgetBurnsFast", environment="{PROD}", alertstate="firing"}}'
             assert prometheus.eventually(page, bool)[0]["severity"] == "critical"
         asked = f'ALERTS{{action="rollback", release="{release_in(platform)}", alertstate="firing"}}'

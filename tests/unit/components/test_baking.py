@@ -100,6 +100,16 @@ def test_both_take_the_services_requests_and_neither_counts_the_others_pods(decl
         assert not own["selector"]["matchLabels"].items() <= other.items()
 
 
+def test_a_control_names_the_release_that_it_is_compared_with(declare: Declare) -> None:
+    recorded = declare(baking())
+    release, control = (
+        recorded.one("Deployment", name).manifest["spec"]["template"]["metadata"]["labels"]
+        for name in ("hello", "hello-control")
+    )
+    assert control["slipway.dev/beside"] == release["slipway.dev/release"]
+    assert "slipway.dev/beside" not in release
+
+
 def test_a_control_knows_its_own_version_and_is_shaped_like_the_release(declare: Declare) -> None:
     recorded = declare(baking(config={"a.toml": "x = 1"}, env={"LOG_LEVEL": "debug"}))
     assert recorded.one("ConfigMap", "hello-control-version").manifest["data"] == {"version": "v1.2.2"}

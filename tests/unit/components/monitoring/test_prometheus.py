@@ -16,6 +16,7 @@ from components.reading import read_mapping
 from components.settings import MonitoringSettings
 from local.images import platform_binary
 from tests.unit.components.conftest import Declare, Recorded, committed, environment
+from tests.unit.components.test_baking import baking
 
 
 def monitoring(declare: Declare, **prometheus: Any) -> Recorded:
@@ -65,14 +66,14 @@ def test_what_a_release_is_judged_by_is_scraped_more_often_than_the_rest(declare
 
 def test_every_rule_of_labels_names_a_label_that_pods_of_services_carry(declare: Declare) -> None:
     """Relabelling by a label that no pod has would silently leave the series without it."""
-    pod = declare(environment("prod"), stack="prod").one("Deployment").manifest["spec"]["template"]["metadata"]
-    carried = {"".join(c if c.isalnum() else "_" for c in label) for label in pod["labels"]}
+    control = declare(baking(), stack="prod").one("Deployment", "hello-control").manifest["spec"]["template"]
+    carried = {"".join(c if c.isalnum() else "_" for c in label) for label in control["metadata"]["labels"]}
     (services,) = [
         job for job in yaml.safe_load(config_of(monitoring(declare)))["scrape_configs"] if job["job_name"] == "services"
     ]
     prefix = "__meta_kubernetes_pod_label_"
     used = {label for rule in services["relabel_configs"] for label in rule["source_labels"] if prefix in label}
-    assert len(used) == 4
+    assert len(used) == 5
     assert {label.removeprefix(prefix) for label in used} <= carried
 
 
