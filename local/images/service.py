@@ -21,10 +21,12 @@ from adapters.command import CommandFailed, run
 from adapters.errors import BadInput, MachineUnfit, SlipwayError
 from adapters.paths import cache_dir
 from adapters.progress import step
-from local import apt
+from local import apt, disk
 from local.images import debian, oci, pip
 
 _TIMEOUT_S = 1200
+_BASES_NEED = 1 << 30  # twice what making both takes at its height
+_FREE_SOME = "Free some space or set SLIPWAY_CACHE_DIR to another disk"
 _TAIL_LINES = 15
 _KEPT_S = 30 * 24 * 3600
 _NOT_CONTENT = {"__pycache__", ".pytest_cache", ".mypy_cache", ".ruff_cache"}
@@ -80,6 +82,8 @@ def _bases() -> _Bases:
     missing = {archive: packages for archive, packages in wanted.items() if not archive.exists()}
     if missing:
         _need_root()
+        # Looked at before, since apt may wait for ever where the disk is full in the middle of a download.
+        disk.require(folder, _BASES_NEED, "to make a base image", fix=_FREE_SOME)
         apt.ensure("mmdebstrap")
         with step("making a base image from Debian packages"), ThreadPoolExecutor() as pool:
             made = [pool.submit(_make_base, archive, packages) for archive, packages in missing.items()]
@@ -159,9 +163,7 @@ def _forget_the_unused(folder: Path) -> None:
 
 def _explained(error: CommandFailed) -> SlipwayError | None:
     if "no space left on device" in error.output.lower():
-        return MachineUnfit(
-            "the disk is full", where=str(cache_dir()), fix="Free some space or set SLIPWAY_CACHE_DIR to another disk"
-        )
+        return MachineUnfit("the disk is full", where=str(cache_dir()), fix=_FREE_SOME)
     return None
 
 

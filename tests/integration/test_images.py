@@ -160,15 +160,29 @@ def test_a_wrong_dockerfile_is_reported_with_what_it_printed(tmp_path: Path) -> 
     assert str(service / "Dockerfile") in str(caught.value)
 
 
-def test_a_full_disk_is_the_machines_fault(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture
+def small_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A cache on a disk of 20 MiB."""
     run(["mount", "-t", "tmpfs", "-o", "size=20m", "tmpfs", str(tmp_path)])
-    try:
-        monkeypatch.setenv("SLIPWAY_CACHE_DIR", str(tmp_path))
-        with pytest.raises(MachineUnfit, match="the disk is full"):
-            build_service(HELLO, "hello")
-    finally:
-        # Helpers of apt end a moment after it did, with files still open: the mount goes with the last of them.
-        run(["umount", "--lazy", str(tmp_path)])
+    monkeypatch.setenv("SLIPWAY_CACHE_DIR", str(tmp_path))
+    yield tmp_path
+    run(["umount", str(tmp_path)])
+
+
+def test_a_disk_without_room_for_a_base_image_is_refused_before_anything_is_written(small_disk: Path) -> None:
+    with pytest.raises(MachineUnfit, match=r"not enough disk space to make a base image.*at least 1 GiB"):
+        build_service(HELLO, "hello")
+    assert list(small_disk.iterdir()) == []
+
+
+def test_a_disk_that_is_full_in_the_middle_of_a_build_is_the_machines_fault(
+    image: BuiltImage, small_disk: Path
+) -> None:
+    (small_disk / "images").mkdir()
+    (small_disk / "images" / "bases").symlink_to(image.archive.parent.parent / "bases")
+    with pytest.raises(MachineUnfit, match="the disk is full"):
+        build_service(HELLO, "hello")
+    assert list((small_disk / "images" / "services").iterdir()) == []
 
 
 def test_a_build_leaves_no_mount_and_no_files_behind(image: BuiltImage, tmp_path: Path) -> None:
