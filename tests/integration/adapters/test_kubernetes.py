@@ -16,6 +16,7 @@ import yaml
 from adapters.errors import BadInput, Unreachable
 from adapters.kubernetes import PRESENT, Kubernetes, KubernetesError, describe
 from local import cluster as clusters
+from local.engine.readiness import wait_deleted
 from local.images import platform_image_names
 
 pytestmark = pytest.mark.timeout(300)  # the first one also starts the cluster
@@ -195,7 +196,7 @@ def test_what_an_object_owns_goes_with_it_or_stays(kube: Kubernetes, namespace: 
     kube.delete("apps/v1", "Deployment", "x", namespace, propagation=propagation)
     name = owned["metadata"]["name"]
     if propagation == "Background":
-        _await_gone(kube, "apps/v1", "ReplicaSet", name, namespace)
+        wait_deleted(kube, owned, NEVER)
         assert kube.get("apps/v1", "ReplicaSet", name, namespace) is None
     else:
         _first_replica_set(kube, namespace, lambda _, obj: not obj["metadata"].get("ownerReferences"))
@@ -210,16 +211,6 @@ def _first_replica_set(
         if wanted(event, obj):
             return obj
     raise AssertionError(f"no such ReplicaSet in {NEVER:g} s")
-
-
-def _await_gone(kube: Kubernetes, api_version: str, kind: str, name: str, namespace: str | None = None) -> None:
-    """Wait until there is no such object; it may have gone before we looked, and then no event tells of it."""
-    there = False
-    for event, _ in kube.watch(api_version, kind, namespace, name=name, timeout_s=NEVER, present=True):
-        if event == "DELETED" or (event == PRESENT and not there):
-            return
-        there = True
-    raise AssertionError(f"{kind} {name} is still there after {NEVER:g} s")
 
 
 def test_a_list_longer_than_a_page_is_whole(kube: Kubernetes, namespace: str) -> None:
@@ -389,9 +380,9 @@ def test_a_kind_is_found_once_its_definition_is_there_and_lost_when_it_goes(
     with pytest.raises(BadInput, match=rf"no kind Widget in {group}/v1\. Allowed: nothing, {group}/v1 is not served"):
         kube.apply(widget, manager=MANAGER)
 
-    kube.create(widgets)
+    definition = kube.create(widgets)
     definitions = kube.watch("apiextensions.k8s.io/v1", "CustomResourceDefinition", name=name, timeout_s=NEVER)
-    assert any(_established(definition) for _, definition in definitions)
+    assert any(_established(seen) for _, seen in definitions)
     applied = _eventually_served(lambda: kube.apply(widget | {"spec": {"size": 2}}, manager=MANAGER))
     assert applied["spec"] == {"size": 2}
     assert kube.kind(f"{group}/v1", "Widget").plural == "widgets"
@@ -402,7 +393,7 @@ def test_a_kind_is_found_once_its_definition_is_there_and_lost_when_it_goes(
         kube.get(f"{group}/v1", "Gadget", "x", namespace)
 
     kube.delete("apiextensions.k8s.io/v1", "CustomResourceDefinition", name)
-    _await_gone(kube, "apiextensions.k8s.io/v1", "CustomResourceDefinition", name)
+    wait_deleted(kube, definition, NEVER)
     assert kube.get(f"{group}/v1", "Widget", "w", namespace) is None
     kube.delete(f"{group}/v1", "Widget", "w", namespace)
 
